@@ -1,0 +1,145 @@
+"""The erasure state machine: what a target's facts and receipts make of its state. Pure.
+
+A target is a provider object. It is due only when every record and part that names it is kept and its digest checked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from broker.core.model import ErasureOutcome
+
+if TYPE_CHECKING:
+    from broker.core.model import ReceiptOutcome
+    from broker.core.ports import ErasurePolicy
+
+RETRY_FIRST_SECONDS = 2.0
+RETRY_MOST_SECONDS = 900.0
+
+
+class TargetState(StrEnum):
+    """Where a target stands."""
+
+    WAITING = "waiting"
+    DUE = "due"
+    COMMANDED = "commanded"
+    ERASED = "erased"
+    ALREADY_GONE = "already_gone"
+    BLOCKED = "blocked"
+    RESIDUE = "residue"
+    EXPIRED = "expired"
+
+
+OPEN_STATES = frozenset({TargetState.WAITING, TargetState.DUE, TargetState.COMMANDED, TargetState.BLOCKED})
+SETTLED_STATES = frozenset(TargetState) - OPEN_STATES
+
+_STILL_UNCOMMANDED = frozenset({TargetState.WAITING, TargetState.DUE})
+_FINAL = frozenset({TargetState.ERASED, TargetState.ALREADY_GONE, TargetState.EXPIRED})
+
+
+class LossReason(StrEnum):
+    """Why a part's bytes will never be kept."""
+
+    GONE = "gone"
+    TOO_LARGE = "too_large"
+    DIGEST_MISMATCH = "digest_mismatch"
+    FORBIDDEN_HOST = "forbidden_host"
+    EXPIRED = "expired"
+    UNADDRESSED = "unaddressed"
+    UNSTORABLE = "unstorable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFacts:
+    """What is known of a target: the parts that name it, and how they ended.
+
+    `gone` of the `lost` were absent at the provider, `witnessed` says that the same credential then worked on another
+    object of the account. `settled_at` is the time of the newest keep among them.
+    """
+
+    state: TargetState
+    parts: int
+    kept: int
+    lost: int
+    gone: int
+    witnessed: bool
+    settled_at: datetime
+    policy: ErasurePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The state a target goes to, and from when on it may be claimed."""
+
+    state: TargetState
+    due_at: datetime | None = None
+    reason: str | None = None
+
+
+def settle(facts: TargetFacts) -> Decision | None:
+    """What the parts' results make of a target that nobody has commanded yet; None when nothing changes.
+
+    A part that arrives while its target is due puts the target back to waiting.
+    """
+    if facts.state not in _STILL_UNCOMMANDED:
+        return None
+    decision = _by_parts(facts)
+    return None if decision.state == facts.state == TargetState.WAITING else decision
+
+
+def _by_parts(facts: TargetFacts) -> Decision:
+    if facts.kept + facts.lost < facts.parts:
+        return Decision(state=TargetState.WAITING)
+    if facts.kept:
+        return Decision(state=TargetState.DUE, due_at=due_at(facts.policy, facts.settled_at))
+    if facts.gone < facts.lost:
+        return Decision(state=TargetState.RESIDUE, reason="part_lost")
+    if facts.witnessed:
+        return Decision(state=TargetState.ALREADY_GONE, reason=LossReason.GONE)
+    return Decision(state=TargetState.BLOCKED, reason="gone_unwitnessed")
+
+
+def due_at(policy: ErasurePolicy, settled_at: datetime) -> datetime:
+    """Not before the provider's minimum age, nor before the wait after the keep; but the provider's deadline wins."""
+    wished = settled_at + timedelta(seconds=policy.erase_after_seconds)
+    return max(policy.not_before, min(wished, policy.expires_at - timedelta(minutes=1)))
+
+
+def receive(
+    state: TargetState, receipt: ReceiptOutcome, *, refused_before: int, now: datetime
+) -> Decision | None:
+    """What a receipt makes of a target. `refused_before`: earlier commands that the provider answered with a no.
+
+    Absent after a command of ours that nobody answered counts as erased: it was ours to delete.
+    """
+    if state in _FINAL:
+        return None
+    if receipt.outcome == ErasureOutcome.ERASED:
+        return Decision(state=TargetState.ERASED)
+    if receipt.outcome == ErasureOutcome.ABSENT:
+        return _absent(receipt, refused_before)
+    if state != TargetState.COMMANDED:
+        return None
+    if receipt.outcome == ErasureOutcome.BLOCKED:
+        return Decision(state=TargetState.BLOCKED, reason=receipt.evidence)
+    return Decision(state=TargetState.DUE, due_at=now + retry_wait(receipt), reason=receipt.evidence)
+
+
+def _absent(receipt: ReceiptOutcome, refused_before: int) -> Decision:
+    if receipt.repeated or receipt.attempt - 1 > refused_before:
+        return Decision(state=TargetState.ERASED, reason="absent_after_command")
+    if receipt.witnessed:
+        return Decision(state=TargetState.ALREADY_GONE, reason="absent")
+    return Decision(state=TargetState.BLOCKED, reason="absent_unwitnessed")
+
+
+def retry_wait(receipt: ReceiptOutcome) -> timedelta:
+    """How long to wait before the next command: the provider's wish, or doubling, at most a quarter of an hour."""
+    doubling = min(RETRY_MOST_SECONDS, RETRY_FIRST_SECONDS * 2 ** min(receipt.attempt - 1, 16))
+    wish = receipt.retry_after_seconds
+    return timedelta(seconds=doubling if wish is UNSET else max(doubling, wish))

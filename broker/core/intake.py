@@ -1,0 +1,311 @@
+"""From a parsed body to log entries: who owns each change, and what becomes of those that nobody does. Pure.
+
+A secret vouches only for its own app's accounts. What a signed body says of any other account is kept raw, as a
+body, until someone registers the account; a signed body is never refused and nothing of it is dropped.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import UNSET
+
+from broker.core.codec import canonical
+from broker.core.item import Change, Item
+from broker.core.model import Delivery, Kind, Origin, Record, UnclaimedBody
+from broker.core.ports import Capabilities, Entropy, NewEntry
+from broker.core.registry import Account, App, Registry, Tenant
+from broker.core.seal import Sealer, entry_of, event_headers
+from broker.core.topics import unclaimed_topic
+
+_DELIVERY_ID_BYTES = 15
+
+
+class Reason(StrEnum):
+    """Why a change is kept raw. `FOREIGN_ACCOUNT` is worth an alarm: it is another app's."""
+
+    UNKNOWN_ACCOUNT = "unknown_account"
+    FOREIGN_ACCOUNT = "foreign_account"
+    SHARED_GROUP = "shared_group"
+    UNKNOWN_APP = "unknown_app"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedDelivery:
+    """A body whose signature held: the `app` that signed it, a random `id`, the `connector`'s version."""
+
+    app: App
+    id: str
+    received_at: datetime
+    connector: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whom a change belongs to: a tenant, the account its records stand under, the storage wanted of it."""
+
+    tenant: Tenant
+    account: str
+    storage: str = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What a body comes to, before anything is written.
+
+    `accepted` counts records by (tenant, kind), `unclaimed` counts changes by `Reason`. `identities` name the
+    identity records among the entries: `RecentIds.mark` them once the log has acknowledged. `faults` name the
+    errors that left a change unreadable, by type alone.
+    """
+
+    entries: tuple[NewEntry, ...] = ()
+    accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    unclaimed: Mapping[str, int] = field(default_factory=dict)
+    identities: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class RecentIds:
+    """What was acknowledged lately, at most `limit` names: the least recently used one goes first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._names: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str) or name not in self._names:
+            return False
+        self._names.move_to_end(name)
+        return True
+
+    def mark(self, names: Iterable[str]) -> None:
+        """Remembers these; only after the log has acknowledged the entries they name."""
+        for name in names:
+            self._names[name] = None
+            self._names.move_to_end(name)
+        while len(self._names) > self._limit:
+            self._names.popitem(last=False)
+
+
+class Directory:
+    """A registry by provider ids, in constant time: one for each registry value, see `renew`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._own: dict[tuple[str, str], Account] = {}
+        self._accounts: set[tuple[str, str]] = set()
+        self._groups: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._all_groups: set[tuple[str, str]] = set()
+        for account in registry.accounts.values():
+            self._own[account.app, account.id] = account
+            self._accounts.add((account.provider, account.id))
+            self._groups[account.app, account.group].add(account.tenant)
+            self._all_groups.add((account.provider, account.group))
+
+    def renew(self, registry: Registry) -> Directory:
+        """This directory while the registry is still the same value, else a new one."""
+        return self if registry is self.registry else Directory(registry)
+
+    def owner(self, app: App, change: Change) -> Owner | Reason:
+        """Whom a change in a body signed by `app` belongs to."""
+        if change.account is not None:
+            return self._of_account(app, change.account)
+        if change.account_group is not None:
+            return self._of_group(app, change.account_group)
+        return self._owned(app.tenant, f"app.{app.name}")
+
+    def _of_account(self, app: App, account_id: str) -> Owner | Reason:
+        account = self._own.get((app.name, account_id))
+        if account is not None:
+            return self._owned(account.tenant, account.id, account.posture.storage)
+        known = (app.provider, account_id) in self._accounts
+        return Reason.FOREIGN_ACCOUNT if known else Reason.UNKNOWN_ACCOUNT
+
+    def _of_group(self, app: App, group: str) -> Owner | Reason:
+        tenants = self._groups.get((app.name, group), set())
+        if len(tenants) == 1:
+            return self._owned(next(iter(tenants)), f"waba.{group}")
+        if tenants:
+            return Reason.SHARED_GROUP
+        return Reason.FOREIGN_ACCOUNT if (app.provider, group) in self._all_groups else Reason.UNKNOWN_ACCOUNT
+
+    def _owned(self, tenant: str, account: str, storage: str = "default") -> Owner | Reason:
+        found = self.registry.tenants.get(tenant)
+        if found is None:
+            return Reason.UNKNOWN_ACCOUNT
+        return Owner(tenant=found, account=account, storage=storage)
+
+
+def new_delivery_id(entropy: Entropy) -> str:
+    """A random id for one HTTP delivery: it says nothing of what was delivered."""
+    return "dlv_" + base64.b32encode(entropy(_DELIVERY_ID_BYTES)).decode().lower()
+
+
+def take_in(
+    changes: Sequence[Change],
+    delivery: SignedDelivery,
+    *,
+    directory: Directory,
+    capabilities: Capabilities,
+    entropy: Entropy,
+    recent: Container[str] = frozenset(),
+) -> Intake:
+    """The log entries of a body: a record for each item, a raw body for each change without an owner.
+
+    The delivery index runs over the items of the whole body. Identities acknowledged lately are left out.
+    """
+    desk = _Desk(
+        delivery=delivery, directory=directory, capabilities=capabilities, entropy=entropy, recent=recent
+    )
+    return desk.work_through(changes)
+
+
+def take_raw(body: bytes, delivery: SignedDelivery, *, fault: str) -> Intake:
+    """A signed body that the parser failed on, kept whole until a version of it succeeds: see `claim`."""
+    whole = Change(account=None, account_group=None, items=(), body=body)
+    entry = _unclaimed_entry(whole, delivery, index=0, number=0)
+    return Intake(entries=(entry,), unclaimed={Reason.UNREADABLE: 1}, faults=(fault,))
+
+
+def claim(
+    body: UnclaimedBody,
+    *,
+    parse: Callable[[bytes], Sequence[Change]],
+    connector: str,
+    directory: Directory,
+    capabilities: Capabilities,
+    entropy: Entropy,
+) -> Intake:
+    """An unclaimed body parsed and sealed afresh, with the time and the delivery it first came by.
+
+    Nothing is kept raw anew: while `unclaimed` is not empty the body stays where it lies, to be tried again.
+    Claiming twice is harmless, since record ids depend on neither the time nor the connector's version.
+    """
+    app = directory.registry.apps.get(body.app)
+    if app is None or app.provider != body.provider:
+        return Intake(unclaimed={Reason.UNKNOWN_APP: 1})
+    desk = _Desk(
+        delivery=SignedDelivery(
+            app=app, id=body.delivery.id, received_at=body.received_at, connector=connector
+        ),
+        directory=directory,
+        capabilities=capabilities,
+        entropy=entropy,
+        index=body.delivery.index,
+        keeps_raw=False,
+    )
+    return desk.work_through(parse(body.body))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Desk:
+    """Works through the changes of one body; `index` is that of the next item, `number` of the next change."""
+
+    delivery: SignedDelivery
+    directory: Directory
+    capabilities: Capabilities
+    entropy: Entropy
+    recent: Container[str] = frozenset()
+    index: int = 0
+    number: int = 0
+    keeps_raw: bool = True
+    entries: list[NewEntry] = field(default_factory=list)
+    accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unclaimed: Counter[str] = field(default_factory=Counter)
+    identities: dict[str, None] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def work_through(self, changes: Sequence[Change]) -> Intake:
+        for self.number, change in enumerate(changes):
+            owner = self.directory.owner(self.delivery.app, change)
+            self._leave(owner, change) if isinstance(owner, Reason) else self._take(owner, change)
+            self.index += len(change.items)
+        return Intake(
+            entries=tuple(self.entries),
+            accepted=dict(self.accepted),
+            unclaimed=dict(self.unclaimed),
+            identities=tuple(self.identities),
+            faults=tuple(self.faults),
+        )
+
+    def _leave(self, reason: Reason, change: Change) -> None:
+        self.unclaimed[reason] += 1
+        if self.keeps_raw:
+            self.entries.append(_unclaimed_entry(change, self.delivery, index=self.index, number=self.number))
+
+    def _take(self, owner: Owner, change: Change) -> None:
+        try:
+            records = self._records(self._sealer(owner), change)
+            entries = [entry_of(record) for record in records]
+        except Exception as error:  # noqa: BLE001 - one change that can't be sealed must not cost its neighbours
+            self.faults.append(type(error).__name__)
+            self._leave(Reason.UNREADABLE, change)
+            return
+        self.entries += entries
+        self.accepted.update((owner.tenant.name, record.envelope.kind) for record in records)
+
+    def _records(self, sealer: Sealer, change: Change) -> list[Record]:
+        return [
+            sealer.seal(
+                item,
+                received_at=self.delivery.received_at,
+                delivery=Delivery(id=self.delivery.id, index=index, connector=self.delivery.connector),
+                origin=Origin.LIVE,
+            )
+            for index, item in enumerate(change.items, self.index)
+            if item.kind != Kind.IDENTITY or self._is_news(sealer, item)
+        ]
+
+    def _sealer(self, owner: Owner) -> Sealer:
+        lives = self.capabilities.media_life
+        return Sealer(
+            tenant=owner.tenant.name,
+            key=owner.tenant.key,
+            provider=self.delivery.app.provider,
+            account=owner.account,
+            media_life=lives.get(owner.storage) or min(lives.values()),
+            entropy=self.entropy,
+        )
+
+    def _is_news(self, sealer: Sealer, item: Item) -> bool:
+        """Whether to record an identity. Its fingerprint counts too: a variant is never passed over."""
+        if not item.native_key:
+            return True
+        name = f"{sealer.record_id(item.kind, item.native_key)}:{sealer.key.fingerprint(item.counted).hex()}"
+        if name in self.identities or name in self.recent:
+            return False
+        self.identities[name] = None
+        return True
+
+
+def _unclaimed_entry(change: Change, delivery: SignedDelivery, *, index: int, number: int) -> NewEntry:
+    """Key and headers hold the random delivery id and the app's name: nothing of the body, and no account."""
+    app = delivery.app
+    event_id = f"{delivery.id}.{number}"
+    body = UnclaimedBody(
+        provider=app.provider,
+        app=app.name,
+        account=UNSET if change.account is None else change.account,
+        account_group=UNSET if change.account_group is None else change.account_group,
+        received_at=delivery.received_at,
+        delivery=Delivery(id=delivery.id, index=index, connector=delivery.connector),
+        body=change.body,
+    )
+    return NewEntry(
+        topic=unclaimed_topic().name,
+        key=delivery.id.encode(),
+        headers=event_headers(
+            event_id=event_id,
+            event_type="custody.unclaimed.v1",
+            source=f"/{app.provider}/app.{app.name}",
+            subject=event_id,
+            time=delivery.received_at,
+        ),
+        value=canonical(body),
+    )

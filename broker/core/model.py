@@ -1,0 +1,336 @@
+"""What crosses the seams: records, their parts, and where they lie in the log.
+
+Plain frozen dataclasses; `codec` turns them into bytes and back. An absent field is `UNSET` and is left out of
+the encoded form, so that canonical bytes never hold a null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+SCHEMA = "custody/record/v1"
+
+
+class Kind(StrEnum):
+    """What sort of thing happened. Readers accept kinds they do not know."""
+
+    MESSAGE = "message"
+    STATUS = "status"
+    REACTION = "reaction"
+    EDIT = "edit"
+    REVOCATION = "revocation"
+    SYSTEM = "system"
+    EVENT = "event"
+    IDENTITY = "identity"
+    PART = "part"
+    RECEIPT = "receipt"
+    GAP = "gap"
+    VARIANT = "variant"
+    ACT = "act"
+
+
+class Direction(StrEnum):
+    """Who spoke: the customer, the business through the API, the business from its app, or Custody."""
+
+    IN = "in"
+    OUT = "out"
+    ECHO = "echo"
+    INTERNAL = "internal"
+
+
+class Origin(StrEnum):
+    """How an entry came to the log."""
+
+    LIVE = "live"
+    IMPORT = "import"
+    REDRIVE = "redrive"
+
+
+class IdentityKind(StrEnum):
+    """How a party is known."""
+
+    PHONE = "phone"
+    BSUID = "bsuid"
+    PARENT_BSUID = "parent_bsuid"
+    EMPLOYEE = "employee"
+    TEAM = "team"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """Someone who took part, by pseudonym. `role`: sender, recipient, owner, participant."""
+
+    role: str
+    identity: str
+    pseudonym: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A tie to another record, which may not be kept yet. `kind`: replies_to, reacts_to, edits, revokes, ..."""
+
+    kind: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A photo, voice note or document of a record. `number` counts from 1; `size` in bytes, where announced."""
+
+    number: int
+    media_kind: str
+    mime: str
+    size: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderObject:
+    """A provider object that is to be erased, by target id; `part` is the part it carries."""
+
+    kind: str
+    target_id: str
+    part: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """The clear part of a record: no content, no identity, no provider id. Times are aware UTC."""
+
+    record_id: str
+    tenant: str
+    account: str
+    provider: str
+    kind: str
+    type: str
+    direction: str
+    conversation: str
+    content_digest: str
+    parties: tuple[Party, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    occurred_at: datetime | UnsetType = UNSET
+    parts: tuple[Part, ...] = ()
+    objects: tuple[ProviderObject, ...] = ()
+    process: str | UnsetType = UNSET
+    schema: str = SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The HTTP delivery that brought an item: a random id, the item's index in it, the connector's version."""
+
+    id: str
+    index: int
+    connector: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """Until when the provider serves a part's bytes."""
+
+    part: int
+    fetch_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where an entry lies: the log's identity, topic, partition, offset."""
+
+    log: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """How a record came. `position` is known once the entry is read from the log."""
+
+    received_at: datetime
+    delivery: Delivery
+    origin: str = Origin.LIVE
+    deadlines: tuple[Deadline, ...] = ()
+    position: Position | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """A record's content as bytes, so that it can be sealed without touching the envelope."""
+
+    encoding: str
+    data: bytes = field(repr=False)
+    key_id: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One thing that happened. `fingerprint` (32 bytes, keyed) tells a duplicate from a variant and is erasable."""
+
+    envelope: Envelope
+    arrival: Arrival
+    content: Content
+    fingerprint: bytes | UnsetType = field(default=UNSET, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A real identity: content."""
+
+    kind: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaObject:
+    """What a part's bytes are fetched by: content. `sha256` as the provider wrote it, base64 or hex."""
+
+    part: int
+    object_id: str = field(repr=False)
+    url: str | UnsetType = field(default=UNSET, repr=False)
+    file_name: str | UnsetType = field(default=UNSET, repr=False)
+    sha256: str | UnsetType = field(default=UNSET, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemContent:
+    """The content of a record that a provider sent.
+
+    `item` is the provider's own JSON, byte for byte; where it is not valid JSON, `item_base64` holds the bytes.
+    """
+
+    salt: bytes = field(repr=False)
+    item: msgspec.Raw | UnsetType = field(default=UNSET, repr=False)
+    item_base64: bytes | UnsetType = field(default=UNSET, repr=False)
+    context: msgspec.Raw | UnsetType = field(default=UNSET, repr=False)
+    provider_ids: tuple[str, ...] = field(default=(), repr=False)
+    identities: tuple[Identity, ...] = field(default=(), repr=False)
+    media: tuple[MediaObject, ...] = field(default=(), repr=False)
+
+
+class PartState(StrEnum):
+    """How the fetching of a part ended."""
+
+    KEPT = "kept"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartOutcome:
+    """The result of fetching one part: the content of a `part` record.
+
+    `record_id` and `fingerprint` name the delivery it was fetched for, since a variant shares its original's id.
+    Kept: `size` in bytes, `sha256` of 32 bytes, `place` and `version` in the blob store. Lost: the `reason`, and
+    whether the same credential lately succeeded on another object of the account (`witnessed`).
+    """
+
+    record_id: str
+    fingerprint: bytes = field(repr=False)
+    number: int
+    target_id: str
+    state: str
+    salt: bytes = field(repr=False)
+    reason: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    sha256: bytes | UnsetType = field(default=UNSET, repr=False)
+    place: str | UnsetType = UNSET
+    version: str | UnsetType = UNSET
+    witnessed: bool = False
+
+
+class ErasureOutcome(StrEnum):
+    """What a deletion command came to.
+
+    RETRY: the provider answered that it did not delete (throttled, premature). UNANSWERED: it may have deleted or not.
+    """
+
+    ERASED = "erased"
+    ABSENT = "absent"
+    RETRY = "retry"
+    UNANSWERED = "unanswered"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptOutcome:
+    """The recorded outcome of one deletion command: the content of a `receipt` record.
+
+    `evidence` is what the provider answered, in fixed words (status and code), never its text. `repeated` says that this
+    very command may have been carried out before, by a worker that did not live to tell.
+    """
+
+    target_id: str
+    attempt: int
+    outcome: str
+    evidence: str
+    at: datetime
+    salt: bytes = field(repr=False)
+    witnessed: bool = False
+    repeated: bool = False
+    retry_after_seconds: float | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseCommand:
+    """A deletion command, one per target and attempt. `object_id` is content."""
+
+    tenant: str
+    account: str
+    provider: str
+    target_id: str
+    object_kind: str
+    object_id: str = field(repr=False)
+    attempt: int
+    commanded_at: datetime
+    part_record_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchTask:
+    """A part still to be fetched, durable in the log. `media` is content; `fetch_by` is the provider's deadline."""
+
+    tenant: str
+    account: str
+    provider: str
+    conversation: str
+    record_id: str
+    fingerprint: bytes = field(repr=False)
+    target_id: str
+    media: MediaObject
+    mime: str
+    fetch_by: datetime
+    received_at: datetime
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNotice:
+    """"Record X is in the PAS", its digest and place. `variant_of` names the original of a variant."""
+
+    record_id: str
+    tenant: str
+    account: str
+    kind: str
+    type: str
+    conversation: str
+    record_digest: str
+    kept_at: datetime
+    keep_seq: int
+    position: Position
+    variant_of: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnclaimedBody:
+    """A signed body (one change of it) for an account nobody registered: kept raw until someone does."""
+
+    provider: str
+    app: str
+    account: str | UnsetType
+    account_group: str | UnsetType
+    received_at: datetime
+    delivery: Delivery
+    body: bytes = field(repr=False)

@@ -1,0 +1,459 @@
+"""What `keep(batch)` is to write: decided here, purely, and carried out by every store alike.
+
+A store looks up `lookup(batch)`, asks `plan_keep` what to write, and writes it in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from broker.core import codec, identity
+from broker.core.errors import OffsetGapError, UnstorableError
+from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Relation
+from broker.core.ports import Answer, Progress
+from broker.core.topics import Stream, TopicPartition, split_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from broker.core.model import Record
+    from broker.core.ports import Arrived, DeadLetter, ErasurePolicy
+
+BUCKET_SECONDS = 900
+DeadKey = tuple[TopicPartition, int]
+TallyKey = tuple[str, str, datetime]
+"""Tenant, account, start of the quarter of an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """A record row that is in the store already."""
+
+    fingerprint: bytes | None = field(repr=False)
+    position: Position | None
+    record_digest: str
+    keep_seq: int
+    kept_at: datetime
+    variant_of: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """A record row to insert. `worker_made` rows (gaps for dead letters) stand outside the account's `kept`."""
+
+    record_id: str
+    variant_of: str | None
+    stream: str
+    worker_made: bool
+    record: Record
+    envelope: bytes = field(repr=False)
+    arrival: bytes = field(repr=False)
+    record_digest: bytes
+    arrival_digest: bytes
+    keep_seq: int
+    kept_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRow:
+    """A part that a row names. `origin_id` and `fingerprint` are what its fetch result will be addressed to."""
+
+    tenant: str
+    record_id: str
+    number: int
+    media_kind: str
+    mime: str
+    origin_id: str
+    fingerprint: bytes = field(repr=False)
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRow:
+    """A provider object that is to be erased."""
+
+    tenant: str
+    target_id: str
+    account: str
+    provider: str
+    conversation: str
+    object_kind: str
+    object_id: str = field(repr=False)
+    policy: ErasurePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadRow:
+    """An entry set aside, with the gap record that stands in for it."""
+
+    tenant: str
+    key: DeadKey
+    gap_record_id: str
+    letter: DeadLetter
+
+
+@dataclass(slots=True, kw_only=True)
+class KeepPlan:
+    """Everything one transaction writes. `retried` dead letters died again; `settled` ones are done with."""
+
+    answers: list[Answer] = field(default_factory=list)
+    rows: list[RecordRow] = field(default_factory=list)
+    parts: list[PartRow] = field(default_factory=list)
+    targets: dict[tuple[str, str], TargetRow] = field(default_factory=dict)
+    part_outcomes: list[tuple[str, PartOutcome]] = field(default_factory=list)
+    receipts: list[tuple[str, ReceiptOutcome]] = field(default_factory=list)
+    gaps: list[tuple[str, str, str]] = field(default_factory=list)
+    """(tenant, record id, cause)."""
+    unseen: set[tuple[str, str]] = field(default_factory=set)
+    """(tenant, record id) of messages that a status speaks of and nobody kept so far."""
+    dead: list[DeadRow] = field(default_factory=list)
+    retried: list[DeadRow] = field(default_factory=list)
+    settled: list[DeadKey] = field(default_factory=list)
+    progress: dict[TopicPartition, Progress] = field(default_factory=dict)
+    entries: Counter[TallyKey] = field(default_factory=Counter)
+    duplicates: Counter[TallyKey] = field(default_factory=Counter)
+
+    @property
+    def affected_targets(self) -> set[tuple[str, str]]:
+        """(tenant, target id) of targets whose parts or results this batch changes."""
+        by_results = {(tenant, outcome.target_id) for tenant, outcome in self.part_outcomes}
+        return set(self.targets) | by_results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """What a store has to look up before it can plan."""
+
+    partitions: list[TopicPartition]
+    record_ids: set[tuple[str, str]]
+    dead: set[DeadKey]
+
+
+def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
+    """The partition and offset an entry came from."""
+    position = arrived.record.arrival.position
+    if position is UNSET:
+        message = f"record {arrived.record.envelope.record_id} has no place in the log"
+        raise UnstorableError(message)
+    return TopicPartition(position.topic, position.partition), position.offset
+
+
+def lookup(batch: Sequence[Arrived]) -> Lookup:
+    """What to look up: progress rows in the order they are to be locked in, record ids, dead letters redriven."""
+    ids: set[tuple[str, str]] = set()
+    for arrived in batch:
+        envelope = arrived.record.envelope
+        ids.add((envelope.tenant, envelope.record_id))
+        if arrived.record.fingerprint is not UNSET:
+            ids.add((envelope.tenant, identity.variant_id(envelope.record_id, arrived.record.fingerprint)))
+        if envelope.kind == Kind.STATUS:
+            ids.update((envelope.tenant, one.record_id) for one in envelope.relations)
+    return Lookup(
+        partitions=sorted({place_of(arrived)[0] for arrived in batch}),
+        record_ids=ids,
+        dead={arrived.redrive_of for arrived in batch if arrived.redrive_of is not None},
+    )
+
+
+def plan_keep(
+    batch: Sequence[Arrived],
+    *,
+    progress: Mapping[TopicPartition, Progress],
+    existing: Mapping[tuple[str, str], Existing],
+    open_dead: frozenset[DeadKey] | set[DeadKey],
+    now: datetime,
+) -> KeepPlan:
+    """The plan for a batch; `OffsetGapError` when entries between progress and the batch are missing.
+
+    `existing` is by (tenant, record id). `open_dead` are the dead letters of `lookup` that are not settled.
+    """
+    planner = _Planner(progress=dict(progress), existing=dict(existing), open_dead=set(open_dead), now=now)
+    for arrived in batch:
+        planner.add(arrived)
+    return planner.plan
+
+
+@dataclass(slots=True, kw_only=True)
+class _Planner:
+    progress: dict[TopicPartition, Progress]
+    existing: dict[tuple[str, str], Existing]
+    open_dead: set[DeadKey]
+    now: datetime
+    plan: KeepPlan = field(default_factory=KeepPlan)
+
+    def add(self, arrived: Arrived) -> None:
+        place, offset = place_of(arrived)
+        before = self.progress.get(place) or Progress(start=offset, next=offset)
+        if offset < before.next:
+            self.plan.answers.append(self._replayed(arrived))
+            return
+        if offset > before.next:
+            raise OffsetGapError(
+                topic=place.topic, partition=place.partition, expected=before.next, found=offset
+            )
+        answer, counted_duplicate = self._fresh(arrived, before)
+        self.plan.answers.append(answer)
+        redriven = arrived.redrive_of is not None
+        after = replace(
+            before,
+            next=offset + 1,
+            duplicates=before.duplicates + counted_duplicate,
+            redriven=before.redriven + redriven,
+            keep_seq=before.keep_seq if answer.keep_seq is None else answer.keep_seq,
+            last_event_id=arrived.event_id,
+        )
+        self.progress[place] = self.plan.progress[place] = after
+        self._tally(arrived, counted_duplicate=counted_duplicate, redriven=redriven)
+
+    def _tally(self, arrived: Arrived, *, counted_duplicate: bool, redriven: bool) -> None:
+        key = _tally_key(arrived)
+        if not redriven:
+            self.plan.entries[key] += 1
+        if counted_duplicate:
+            self.plan.duplicates[key] += 1
+
+    def _replayed(self, arrived: Arrived) -> Answer:
+        """Below progress: if the row born of this very entry is there, its answer again, so that `kept` goes out."""
+        envelope = arrived.record.envelope
+        for record_id in _own_ids(arrived.record):
+            row = self.existing.get((envelope.tenant, record_id))
+            if row is not None and row.position == arrived.record.arrival.position:
+                return Answer(
+                    outcome="variant" if row.variant_of else "stored",
+                    record_id=record_id,
+                    record_digest=row.record_digest,
+                    keep_seq=row.keep_seq,
+                    kept_at=row.kept_at,
+                    variant_of=row.variant_of,
+                )
+        return Answer(outcome="replayed", record_id=envelope.record_id)
+
+    def _fresh(self, arrived: Arrived, before: Progress) -> tuple[Answer, bool]:
+        """The answer for an entry at progress, and whether it counts as a duplicate."""
+        if arrived.dead is not None:
+            return self._set_aside(arrived, arrived.dead, before), False
+        first_settle = self._settle_redriven(arrived)
+        record_id, variant_of = self._classify(arrived.record)
+        if record_id is None:
+            duplicate = Answer(outcome="duplicate", record_id=arrived.record.envelope.record_id)
+            return duplicate, first_settle
+        row = self._row(arrived, record_id, variant_of, before, worker_made=False)
+        self._follow(arrived, row)
+        return _answer(row, "variant" if variant_of else "stored"), False
+
+    def _settle_redriven(self, arrived: Arrived) -> bool:
+        """Whether the entry's outcome is to be counted: always, but for a second redrive of one dead letter."""
+        if arrived.redrive_of is None:
+            return True
+        if arrived.redrive_of not in self.open_dead:
+            return False
+        self.open_dead.discard(arrived.redrive_of)
+        self.plan.settled.append(arrived.redrive_of)
+        return True
+
+    def _set_aside(self, arrived: Arrived, letter: DeadLetter, before: Progress) -> Answer:
+        envelope = arrived.record.envelope
+        if arrived.redrive_of is not None:
+            row = DeadRow(
+                tenant=envelope.tenant, key=arrived.redrive_of, gap_record_id=envelope.record_id, letter=letter
+            )
+            self.plan.retried.append(row)
+            return Answer(outcome="dead", record_id=envelope.record_id)
+        gap = self._row(arrived, envelope.record_id, None, before, worker_made=True)
+        self.plan.dead.append(
+            DeadRow(
+                tenant=envelope.tenant, key=place_of(arrived), gap_record_id=envelope.record_id, letter=letter
+            )
+        )
+        self.plan.gaps.append((envelope.tenant, envelope.record_id, "dead"))
+        return _answer(gap, "dead")
+
+    def _classify(self, record: Record) -> tuple[str | None, str | None]:
+        """(row id, original's id): a new row, a variant's row, or (None, None) for a duplicate."""
+        envelope = record.envelope
+        first = self.existing.get((envelope.tenant, envelope.record_id))
+        if first is None:
+            return envelope.record_id, None
+        if UNSET is record.fingerprint or first.fingerprint in (None, record.fingerprint):
+            return None, None
+        variant = identity.variant_id(envelope.record_id, record.fingerprint)
+        known = (envelope.tenant, variant) in self.existing
+        return (None, None) if known else (variant, envelope.record_id)
+
+    def _row(
+        self, arrived: Arrived, record_id: str, variant_of: str | None, before: Progress, *, worker_made: bool
+    ) -> RecordRow:
+        record = arrived.record if variant_of is None else as_variant(arrived.record, record_id)
+        row = record_row(
+            record,
+            record_id=record_id,
+            variant_of=variant_of,
+            worker_made=worker_made,
+            keep_seq=before.keep_seq + 1,
+            kept_at=self.now,
+        )
+        self.plan.rows.append(row)
+        self.existing[record.envelope.tenant, record_id] = _existing(row)
+        return row
+
+    def _follow(self, arrived: Arrived, row: RecordRow) -> None:
+        """What a new row brings with it: parts and targets, a part's result, a receipt, a gap, an unseen message."""
+        envelope = row.record.envelope
+        if arrived.record.envelope.kind == Kind.PART:
+            self.plan.part_outcomes.append((envelope.tenant, _part_outcome(row.record)))
+        elif arrived.record.envelope.kind == Kind.RECEIPT:
+            self.plan.receipts.append((envelope.tenant, _receipt(row.record)))
+        elif arrived.record.envelope.kind == Kind.GAP:
+            self.plan.gaps.append((envelope.tenant, row.record_id, envelope.type))
+        elif arrived.record.envelope.kind == Kind.STATUS:
+            self._unseen(arrived.record)
+        if envelope.objects:
+            self._name_objects(arrived, row)
+
+    def _unseen(self, record: Record) -> None:
+        tenant = record.envelope.tenant
+        self.plan.unseen.update(
+            (tenant, one.record_id)
+            for one in record.envelope.relations
+            if (tenant, one.record_id) not in self.existing
+        )
+
+    def _name_objects(self, arrived: Arrived, row: RecordRow) -> None:
+        if arrived.policy is None:
+            message = f"record {row.record_id} names provider objects and comes without an erasure policy"
+            raise UnstorableError(message)
+        envelope = row.record.envelope
+        media = {one.part: one for one in codec.item_content(row.record.content).media}
+        kinds = {part.number: part for part in envelope.parts}
+        for named in envelope.objects:
+            if named.part is UNSET or named.part not in media or named.part not in kinds:
+                message = f"record {row.record_id} names an object that none of its parts carries"
+                raise UnstorableError(message)
+            part = kinds[named.part]
+            self.plan.parts.append(
+                PartRow(
+                    tenant=envelope.tenant,
+                    record_id=row.record_id,
+                    number=part.number,
+                    media_kind=part.media_kind,
+                    mime=part.mime,
+                    origin_id=arrived.record.envelope.record_id,
+                    fingerprint=_fingerprint(arrived.record),
+                    target_id=named.target_id,
+                )
+            )
+            self.plan.targets.setdefault(
+                (envelope.tenant, named.target_id),
+                TargetRow(
+                    tenant=envelope.tenant,
+                    target_id=named.target_id,
+                    account=envelope.account,
+                    provider=envelope.provider,
+                    conversation=envelope.conversation,
+                    object_kind=named.kind,
+                    object_id=media[named.part].object_id,
+                    policy=arrived.policy,
+                ),
+            )
+
+
+def record_row(
+    record: Record,
+    *,
+    record_id: str,
+    variant_of: str | None,
+    worker_made: bool,
+    keep_seq: int,
+    kept_at: datetime,
+) -> RecordRow:
+    """The row of a record, digests included. A record without a place in the log (an act) has no stream."""
+    envelope = codec.canonical(record.envelope)
+    arrival = codec.canonical(record.arrival)
+    position = record.arrival.position
+    return RecordRow(
+        record_id=record_id,
+        variant_of=variant_of,
+        stream="" if position is UNSET else split_topic(position.topic)[1],
+        worker_made=worker_made,
+        record=record,
+        envelope=envelope,
+        arrival=arrival,
+        record_digest=identity.record_digest(envelope),
+        arrival_digest=identity.arrival_digest(arrival),
+        keep_seq=keep_seq,
+        kept_at=kept_at,
+    )
+
+
+def as_variant(record: Record, record_id: str) -> Record:
+    """The record of a variant: its own id, its kind, and a relation to the original."""
+    envelope = record.envelope
+    original = Relation(kind="variant_of", record_id=envelope.record_id)
+    return replace(
+        record,
+        envelope=replace(
+            envelope, record_id=record_id, kind=Kind.VARIANT, relations=(*envelope.relations, original)
+        ),
+    )
+
+
+def bucket_start(at: datetime) -> datetime:
+    """The start of the quarter of an hour, in UTC."""
+    return datetime.fromtimestamp(at.timestamp() // BUCKET_SECONDS * BUCKET_SECONDS, tz=UTC)
+
+
+def _tally_key(arrived: Arrived) -> TallyKey:
+    envelope = arrived.record.envelope
+    return envelope.tenant, envelope.account, bucket_start(arrived.record.arrival.received_at)
+
+
+def _own_ids(record: Record) -> tuple[str, ...]:
+    record_id = record.envelope.record_id
+    if record.fingerprint is UNSET:
+        return (record_id,)
+    return record_id, identity.variant_id(record_id, record.fingerprint)
+
+
+def _fingerprint(record: Record) -> bytes:
+    return b"" if record.fingerprint is UNSET else record.fingerprint
+
+
+def _existing(row: RecordRow) -> Existing:
+    position = row.record.arrival.position
+    return Existing(
+        fingerprint=_fingerprint(row.record) or None,
+        position=None if position is UNSET else position,
+        record_digest=row.record_digest.hex(),
+        keep_seq=row.keep_seq,
+        kept_at=row.kept_at,
+        variant_of=row.variant_of,
+    )
+
+
+def _answer(row: RecordRow, outcome: str) -> Answer:
+    return Answer(
+        outcome=outcome,
+        record_id=row.record_id,
+        record_digest=row.record_digest.hex(),
+        keep_seq=row.keep_seq,
+        kept_at=row.kept_at,
+        variant_of=row.variant_of,
+    )
+
+
+def _part_outcome(record: Record) -> PartOutcome:
+    return codec.decode(record.content.data, PartOutcome)
+
+
+def _receipt(record: Record) -> ReceiptOutcome:
+    return codec.decode(record.content.data, ReceiptOutcome)
+
+
+def counts_as_accepted(topic: str) -> bool:
+    """Whether a topic's entries are counted in the account."""
+    return split_topic(topic)[1] in (Stream.MESSAGES, Stream.STATUSES)

@@ -1,0 +1,236 @@
+"""The archive worker: from the log into the record store, and `kept` notices for whoever waits for them.
+
+The store keeps a batch and its progress in one transaction; only then do `kept` notices go out, and only then do the log's
+offsets move. On assignment it goes on where the store stands, after a look whether this is still the log it was kept from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from broker.core import codec
+from broker.core.delivery import code_of
+from broker.core.errors import LogChangedError, MalformedEntryError, UnregisteredError
+from broker.core.model import KeptNotice, Origin
+from broker.core.ports import Arrived, DeadLetter, ErasurePolicy, NewEntry
+from broker.core.seal import event_headers
+from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicPartition, split_topic, topic_name
+from broker.workers.records import gap_record, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from broker.core.metrics import Metrics
+    from broker.core.model import Envelope, Record
+    from broker.core.ports import (
+        Answer,
+        Capabilities,
+        Clock,
+        Entropy,
+        EventLog,
+        LogEntry,
+        Progress,
+        RecordStore,
+    )
+    from broker.core.registry import Registry, Tenant
+    from broker.workers.deliver import Delivery
+
+GROUP = "archive"
+REDRIVE_HEADER = "custody-redrive-of"
+
+
+@dataclass(slots=True, kw_only=True)
+class Archive:
+    """Keeps what `messages`, `statuses`, `parts` and `receipts` carry."""
+
+    log: EventLog
+    store: RecordStore
+    registry: Callable[[], Registry]
+    capabilities: Mapping[str, Capabilities]
+    metrics: Metrics
+    clock: Clock
+    entropy: Entropy
+    delivery: Delivery | None = None
+
+    async def handle(self, batch: Sequence[LogEntry]) -> None:
+        """Keeps a batch and tells of it."""
+        arrived = [self._arrived(entry) for entry in batch]
+        answers = await self.store.keep(arrived)
+        notices = [
+            notice
+            for one, answer in zip(arrived, answers, strict=True)
+            if (notice := _kept_entry(one.record, answer)) is not None
+        ]
+        if notices:
+            await self.log.append(notices)
+        for answer in answers:
+            self.metrics.count("custody.keep.answers", outcome=answer.outcome)
+
+    async def set_aside(self, entry: LogEntry, error: Exception, attempts: int) -> None:
+        """Puts an entry's own bytes on `dead`, and a gap record in its place in the store."""
+        letter = DeadLetter(code=code_of(error), attempts=attempts, at=self.clock())
+        tenant = self._tenant(entry)
+        about = _envelope_of(entry)
+        gap = gap_record(
+            entry,
+            letter,
+            log=self.log.identity,
+            tenant=tenant.name,
+            key=tenant.key,
+            about=about,
+            entropy=self.entropy,
+        )
+        await self.log.append([dead_entry(entry, letter, tenant.name)])
+        await self.store.keep(
+            [Arrived(record=gap, event_id=entry.event_id, dead=letter, redrive_of=redrive_of(entry))]
+        )
+
+    async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where the store stands in these partitions; stops those whose log is not the one they were kept from."""
+        progress = await self.store.progress(self.log.identity, sorted({place.topic for place in places}))
+        wanted = {place: one for place, one in progress.items() if place in places}
+        bounds = await self.log.bounds(sorted({place.topic for place in wanted}))
+        for place, one in wanted.items():
+            if not await self._is_same_log(place, one, bounds[place].first, bounds[place].end):
+                self._stop(place, one)
+        return {place: one.next for place, one in wanted.items()}
+
+    async def _is_same_log(self, place: TopicPartition, progress: Progress, first: int, end: int) -> bool:
+        if end < progress.next:
+            return False
+        if progress.next <= max(first, progress.start):
+            return True
+        entries = await self.log.read(place, progress.next - 1, max_entries=1)
+        return not entries or entries[0].event_id == progress.last_event_id
+
+    def _stop(self, place: TopicPartition, progress: Progress) -> None:
+        error = LogChangedError(
+            f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store kept. "
+            "Point Custody at the log it was kept from"
+        )
+        if self.delivery is None:
+            raise error
+        self.delivery.stop_partition(place, error)
+
+    def _arrived(self, entry: LogEntry) -> Arrived:
+        record = placed(codec.decode_record(entry.value), entry, self.log.identity)
+        tenant = self._tenant(entry)
+        if record.envelope.tenant != tenant.name:
+            message = f"{entry.topic}[{entry.partition}] offset {entry.offset}: a record of another tenant"
+            raise MalformedEntryError(message)
+        return Arrived(
+            record=record,
+            event_id=entry.event_id,
+            policy=self._policy(record, tenant) if record.envelope.objects else None,
+            redrive_of=redrive_of(entry),
+        )
+
+    def _tenant(self, entry: LogEntry) -> Tenant:
+        name = split_topic(entry.topic)[0]
+        tenant = self.registry().tenants.get(name)
+        if tenant is None:
+            message = f"tenant {name} has entries in the log and is not registered; custody tenant apply"
+            raise UnregisteredError(message)
+        return tenant
+
+    def _policy(self, record: Record, tenant: Tenant) -> ErasurePolicy:
+        envelope, received_at = record.envelope, record.arrival.received_at
+        capabilities = self.capabilities[envelope.provider]
+        deadlines = [one.fetch_by for one in record.arrival.deadlines]
+        return ErasurePolicy(
+            not_before=received_at + capabilities.min_age,
+            erase_after_seconds=tenant.erase_after_seconds,
+            expires_at=max(deadlines, default=received_at + max(capabilities.media_life.values(), default=timedelta())),
+        )
+
+
+def redrive_of(entry: LogEntry) -> tuple[TopicPartition, int] | None:
+    """The dead letter that an entry is another try of, from its header."""
+    header = entry.header(REDRIVE_HEADER)
+    if header is None:
+        return None
+    topic, partition, offset = header.rsplit("/", 2)
+    return TopicPartition(topic, int(partition)), int(offset)
+
+
+def dead_entry(entry: LogEntry, letter: DeadLetter, tenant: str) -> NewEntry:
+    """An entry's own bytes for the `dead` stream, with the reason in headers."""
+    place = f"{entry.topic}/{entry.partition}/{entry.offset}"
+    headers = dict(entry.headers) | {
+        "ce_id": place.encode(),
+        "custody-dead-of": place.encode(),
+        "custody-dead-key": entry.key,
+        "custody-dead-event": entry.event_id.encode(),
+        "custody-dead-code": letter.code.encode(),
+        "custody-dead-attempts": str(letter.attempts).encode(),
+        "custody-dead-at": letter.at.isoformat().encode(),
+    }
+    return NewEntry(
+        topic=topic_name(tenant, Stream.DEAD),
+        key=place.encode(),
+        headers=tuple(headers.items()),
+        value=entry.value,
+    )
+
+
+def redriven_entry(dead: LogEntry) -> NewEntry:
+    """A dead letter back on its own topic, as another try of the same entry."""
+    origin = dead.header("custody-dead-of") or ""
+    key = next(value for name, value in dead.headers if name == "custody-dead-key")
+    headers = {name: value for name, value in dead.headers if not name.startswith("custody-dead-")}
+    headers |= {
+        "ce_id": (dead.header("custody-dead-event") or "").encode(),
+        "custody-origin": Origin.REDRIVE.encode(),
+        REDRIVE_HEADER: origin.encode(),
+    }
+    return NewEntry(
+        topic=origin.rsplit("/", 2)[0], key=key, headers=tuple(headers.items()), value=dead.value
+    )
+
+
+def _envelope_of(entry: LogEntry) -> Envelope | None:
+    try:
+        return codec.decode_record(entry.value).envelope
+    except MalformedEntryError:
+        return None
+
+
+def _kept_entry(record: Record, answer: Answer) -> NewEntry | None:
+    """The notice for a row born of this entry; statuses and messages only."""
+    position = record.arrival.position
+    if answer.outcome not in {"stored", "variant"} or position is UNSET:
+        return None
+    if split_topic(position.topic)[1] not in ACCOUNTED_STREAMS:
+        return None
+    if answer.record_digest is None or answer.keep_seq is None or answer.kept_at is None:
+        return None
+    envelope = record.envelope
+    notice = KeptNotice(
+        record_id=answer.record_id,
+        tenant=envelope.tenant,
+        account=envelope.account,
+        kind=envelope.kind,
+        type=envelope.type,
+        conversation=envelope.conversation,
+        record_digest=answer.record_digest,
+        kept_at=answer.kept_at,
+        keep_seq=answer.keep_seq,
+        position=position,
+        variant_of=answer.variant_of if answer.variant_of is not None else UNSET,
+    )
+    return NewEntry(
+        topic=topic_name(envelope.tenant, Stream.KEPT),
+        key=envelope.conversation.encode(),
+        headers=event_headers(
+            event_id=answer.record_id,
+            event_type="custody.kept.v1",
+            source=f"/{envelope.provider}/{envelope.account}",
+            subject=answer.record_id,
+            time=answer.kept_at,
+        ),
+        value=codec.canonical(notice),
+    )

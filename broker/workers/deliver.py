@@ -1,0 +1,271 @@
+"""The delivery loop that wraps every handler: fetch, hand over, commit; and what to do when the handler fails.
+
+A handler gets a batch and returns when all of it is done for good. Only then do the explicit offsets move. The next batch
+is fetched while one is being handled. What an error means is decided in `broker.core.delivery`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from broker.core.delivery import Action, DeliveryPolicy, action_for, code_of
+from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from broker.core.metrics import Metrics
+    from broker.core.ports import LogEntry, Subscription
+    from broker.core.topics import TopicPartition
+
+    Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
+    SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
+
+logger = structlog.get_logger(__name__)
+
+
+class _YieldedError(Exception):
+    """The batch is another member's now, or the loop is asked to stop: leave it uncommitted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Pulse:
+    """A worker's signs of life. `beats` grows while the loop turns, whatever its dependencies do."""
+
+    beats: int = 0
+    handled: int = 0
+    waiting_for: str | None = None
+    stopped: dict[TopicPartition, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """One worker's loop over one subscription."""
+
+    worker: str
+    subscription: Subscription
+    handler: Handler
+    set_aside: SetAside
+    policy: DeliveryPolicy
+    metrics: Metrics
+    stop: asyncio.Event
+    idle_wait_seconds: float = 0.5
+    pulse: Pulse = field(default_factory=Pulse)
+    _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
+    _uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Turns until `stop` is set; then finishes and commits the batch in hand, and gives the partitions back."""
+        ahead: asyncio.Task[Sequence[LogEntry]] | None = None
+        try:
+            while not self.stop.is_set():
+                self.pulse.beats += 1
+                batch = await (ahead or self._fetch_task())
+                ahead = self._fetch_task()
+                if not await self._hand_over(batch):
+                    self._rewind(await _discard(ahead), {})
+                    ahead = None
+        finally:
+            await _discard(ahead)
+            await self.subscription.close()
+
+    def stop_partition(self, place: TopicPartition, error: Exception) -> None:
+        """Fetches nothing more of a partition, and says why: a person has to look."""
+        self.pulse.stopped[place] = code_of(error)
+        self.subscription.pause(frozenset({place}))
+        self.metrics.count("custody.delivery.stopped", worker=self.worker, code=code_of(error))
+        logger.error(
+            "partition stopped",
+            action="delivery.stopped",
+            worker=self.worker,
+            topic=place.topic,
+            partition=place.partition,
+            code=code_of(error),
+            why=str(error) if code_of(error) != "unexpected" else type(error).__name__,
+        )
+
+    def _fetch_task(self) -> asyncio.Task[Sequence[LogEntry]]:
+        return asyncio.create_task(self._fetch(), name=f"{self.worker}.fetch")
+
+    async def _fetch(self) -> Sequence[LogEntry]:
+        attempt = 0
+        while not self.stop.is_set():
+            try:
+                return await self.subscription.fetch(
+                    max_entries=self.policy.batch_entries, wait_seconds=self.idle_wait_seconds
+                )
+            except RetryableError as error:
+                attempt += 1
+                await self._wait_out(error, attempt)
+        return ()
+
+    async def _hand_over(self, fetched: Sequence[LogEntry]) -> bool:
+        """Whether the loop may go on with what it fetched ahead."""
+        batch = [entry for entry in fetched if entry.place not in self.pulse.stopped]
+        done: dict[TopicPartition, int] = {}
+        try:
+            if batch:
+                await self._deliver(batch, done)
+        except _YieldedError:
+            self._rewind(batch, done)
+            return False
+        finally:
+            await self._commit(done)
+        self.pulse.handled += len(batch)
+        return True
+
+    async def _deliver(self, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
+        batch = [entry for entry in batch if entry.place not in self.pulse.stopped]
+        attempt = 0
+        while batch:
+            attempt += 1
+            try:
+                await self.handler(batch)
+            except Exception as error:  # noqa: BLE001 - the policy's table says what each one means
+                if await self._after(error, batch, attempt, done):
+                    return
+            else:
+                self._mark_done(batch, done)
+                return
+
+    async def _after(
+        self, error: Exception, batch: Sequence[LogEntry], attempt: int, done: dict[TopicPartition, int]
+    ) -> bool:
+        """Whether the batch is dealt with; False to try it again."""
+        action = action_for(error)
+        if action is Action.RETRY:
+            await self._wait_out(error, attempt)
+            if self.stop.is_set():
+                raise _YieldedError from None
+            return False
+        if action is Action.YIELD:
+            raise _YieldedError from None
+        if action is Action.STOP:
+            await self._stop_one(error, batch, done)
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            await self._deliver(batch[:middle], done)
+            await self._deliver(batch[middle:], done)
+        else:
+            await self._give_up_on(batch[0], error, attempt, done)
+        return True
+
+    async def _stop_one(
+        self, error: Exception, batch: Sequence[LogEntry], done: dict[TopicPartition, int]
+    ) -> None:
+        """Stops the partition at fault; the others of the batch are tried without it."""
+        places = list(dict.fromkeys(entry.place for entry in batch))
+        if len(places) == 1:
+            self.stop_partition(places[0], error)
+            self.subscription.seek(places[0], batch[0].offset)
+            return
+        for place in places:
+            await self._deliver([entry for entry in batch if entry.place == place], done)
+
+    async def _give_up_on(
+        self, entry: LogEntry, error: Exception, attempts: int, done: dict[TopicPartition, int]
+    ) -> None:
+        self._in_a_row[entry.place] += 1
+        if self._in_a_row[entry.place] > self.policy.dead_letters_in_a_row:
+            limit = DeadLetterLimitError(
+                f"{self.policy.dead_letters_in_a_row} dead letters in a row, the last for {code_of(error)}"
+            )
+            await self._stop_one(limit, [entry], done)
+            return
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                await self.set_aside(entry, error, attempts)
+                break
+            except RetryableError as outage:
+                await self._wait_out(outage, attempt)
+                if self.stop.is_set():
+                    raise _YieldedError from None
+        self.metrics.count("custody.delivery.set_aside", worker=self.worker, code=code_of(error))
+        logger.warning(
+            "entry set aside",
+            action="delivery.set_aside",
+            worker=self.worker,
+            topic=entry.topic,
+            partition=entry.partition,
+            offset=entry.offset,
+            code=code_of(error),
+            error_type=type(error).__name__,
+        )
+        done[entry.place] = entry.offset + 1
+
+    async def _wait_out(self, error: Exception, attempt: int) -> None:
+        """Waits as the policy says, and goes on giving signs of life."""
+        if self.pulse.waiting_for != code_of(error):
+            logger.warning(
+                "waiting", action="delivery.waiting", worker=self.worker, code=code_of(error), why=str(error)
+            )
+        self.pulse.waiting_for = code_of(error)
+        self.metrics.count("custody.delivery.retries", worker=self.worker, code=code_of(error))
+        self.metrics.gauge("custody.delivery.paused", 1, worker=self.worker)
+        left = self.policy.wait_seconds(attempt)
+        while left > 0 and not self.stop.is_set():
+            self.pulse.beats += 1
+            nap = min(left, 1.0)
+            await wait_for(self.stop, nap)
+            left -= nap
+
+    def _mark_done(self, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
+        if self.pulse.waiting_for is not None:
+            logger.info("going on", action="delivery.resumed", worker=self.worker)
+            self.pulse.waiting_for = None
+            self.metrics.gauge("custody.delivery.paused", 0, worker=self.worker)
+        for entry in batch:
+            done[entry.place] = entry.offset + 1
+            self._in_a_row.pop(entry.place, None)
+        self.metrics.count("custody.delivery.entries", len(batch), worker=self.worker)
+
+    async def _commit(self, done: dict[TopicPartition, int]) -> None:
+        """Commits what is done, and what an earlier commit could not; at worst it is done again and absorbed."""
+        self._uncommitted |= done
+        if not self._uncommitted:
+            return
+        try:
+            await self.subscription.commit(self._uncommitted)
+        except OwnershipLostError as error:
+            self._uncommitted = {}
+            self._commit_failed(error)
+        except RetryableError as error:
+            self._commit_failed(error)
+        else:
+            self._uncommitted = {}
+
+    def _commit_failed(self, error: RetryableError) -> None:
+        self.metrics.count("custody.delivery.retries", worker=self.worker, code=error.code)
+        logger.warning("commit failed", action="delivery.commit", worker=self.worker, code=error.code)
+
+    def _rewind(self, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
+        """Fetches again, from where it stands, what a batch left undone."""
+        for place in {entry.place for entry in batch} & self.subscription.assignment:
+            first = min(entry.offset for entry in batch if entry.place == place)
+            self.subscription.seek(place, done.get(place, first))
+
+
+async def wait_for(stop: asyncio.Event, seconds: float) -> None:
+    """Waits so many seconds, or until `stop` is set."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def _discard(task: asyncio.Task[Sequence[LogEntry]] | None) -> Sequence[LogEntry]:
+    """Ends a fetch; gives back what it had fetched already, for the reader to fetch again."""
+    if task is None:
+        return ()
+    task.cancel()
+    await asyncio.wait({task})
+    if task.cancelled():
+        return ()
+    return task.result()

@@ -1,0 +1,113 @@
+"""The erase worker: deletion commands to the provider, and a receipt for each.
+
+It never fails for what a provider answers: that is what receipts are for, and the state machine decides what comes next.
+A command that may have been carried out before, by a worker that did not live to tell, is marked as repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec import UNSET
+
+from broker.core import codec, identity
+from broker.core.errors import ProviderRefusedError
+from broker.core.model import EraseCommand, ErasureOutcome, ReceiptOutcome
+from broker.core.ports import EraseAnswer
+from broker.core.seal import entry_of
+from broker.workers.records import receipt_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from broker.core.metrics import Metrics
+    from broker.core.ports import Clock, Connector, Entropy, EventLog, LogEntry
+    from broker.core.registry import Registry
+    from broker.core.topics import TopicPartition
+    from broker.workers.witness import Witness
+
+GROUP = "erase"
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Erase:
+    """Carries commands out, several at once."""
+
+    log: EventLog
+    connectors: Mapping[str, Connector]
+    registry: Callable[[], Registry]
+    witness: Witness
+    metrics: Metrics
+    clock: Clock
+    entropy: Entropy
+    concurrency: int = 8
+    _repeated_below: dict[TopicPartition, int] = field(default_factory=dict)
+    _answered: dict[str, ReceiptOutcome] = field(default_factory=dict)
+
+    async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """No wish where to start; but what is in the log already may have been carried out before."""
+        bounds = await self.log.bounds(sorted({place.topic for place in places}))
+        self._repeated_below |= {place: bounds[place].end for place in places if place in bounds}
+        return {}
+
+    async def handle(self, batch: Sequence[LogEntry]) -> None:
+        """Carries a batch out and appends its receipts. Tried again, it does not ask the provider twice."""
+        slots = asyncio.Semaphore(self.concurrency)
+        commands = [(entry, codec.decode(entry.value, EraseCommand)) for entry in batch]
+        outcomes = await asyncio.gather(*(self._outcome(slots, entry, one) for entry, one in commands))
+        await self.log.append(
+            [
+                entry_of(
+                    receipt_record(command, outcome, key=self.registry().tenants[command.tenant].key),
+                    key=f"{command.provider}/{command.account}",
+                )
+                for (_, command), outcome in zip(commands, outcomes, strict=True)
+            ]
+        )
+        self._answered.clear()
+
+    async def set_aside(self, entry: LogEntry, error: Exception, attempts: int) -> None:
+        """A command that can't be read: its target's lease runs out and it is commanded again."""
+        logger.error(
+            "not a command",
+            action="erase.read",
+            topic=entry.topic,
+            partition=entry.partition,
+            offset=entry.offset,
+            attempts=attempts,
+            error_type=type(error).__name__,
+        )
+
+    async def _outcome(self, slots: asyncio.Semaphore, entry: LogEntry, command: EraseCommand) -> ReceiptOutcome:
+        known = self._answered.get(entry.event_id)
+        if known is not None:
+            return known
+        async with slots:
+            answer = await self._ask(command)
+        if answer.outcome == ErasureOutcome.ERASED:
+            self.witness.saw(command.provider, command.account)
+        self.metrics.count("custody.erase.receipts", outcome=answer.outcome)
+        outcome = ReceiptOutcome(
+            target_id=command.target_id,
+            attempt=command.attempt,
+            outcome=answer.outcome,
+            evidence=answer.evidence,
+            at=self.clock(),
+            salt=self.entropy(identity.SALT_BYTES),
+            witnessed=self.witness.vouches(command.provider, command.account),
+            repeated=entry.offset < self._repeated_below.get(entry.place, 0),
+            retry_after_seconds=UNSET if answer.retry_after_seconds is None else answer.retry_after_seconds,
+        )
+        self._answered[entry.event_id] = outcome
+        return outcome
+
+    async def _ask(self, command: EraseCommand) -> EraseAnswer:
+        try:
+            account = self.registry().require(provider=command.provider, account=command.account)
+        except ProviderRefusedError:
+            return EraseAnswer(outcome=ErasureOutcome.BLOCKED, evidence="unregistered")
+        return await self.connectors[command.provider].erase(account, command)

@@ -1,0 +1,175 @@
+"""Works off `fetches`: several parts at once, nearest deadline first, failures again later, and never forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from broker.core import codec
+from broker.core.delivery import DeliveryPolicy, code_of
+from broker.core.errors import CustodyError, MalformedEntryError, OwnershipLostError, RetryableError
+from broker.core.model import FetchTask, PartOutcome
+from broker.core.seal import entry_of
+from broker.workers.deliver import Pulse, wait_for
+from broker.workers.media.agenda import Agenda, Job
+from broker.workers.media.scan import task_entry
+from broker.workers.records import part_record
+
+if TYPE_CHECKING:
+    from broker.core.metrics import Metrics
+    from broker.core.ports import Clock, EventLog, LogEntry, Subscription
+    from broker.workers.media.fetching import Fetching
+
+GROUP = "fetch"
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Fetcher:
+    """One process's share of the parts.
+
+    `concurrency` parts are fetched at once; `most_jobs` bounds memory. A job that holds its partition's offset back by
+    more than `straggle_entries` is appended again, so that a restart has not everything since to read.
+    """
+
+    log: EventLog
+    subscription: Subscription
+    fetching: Fetching
+    metrics: Metrics
+    clock: Clock
+    stop: asyncio.Event
+    policy: DeliveryPolicy
+    concurrency: int = 8
+    most_jobs: int = 20_000
+    straggle_entries: int = 5_000
+    grace: timedelta = timedelta(minutes=5)
+    pulse: Pulse = field(default_factory=Pulse)
+    agenda: Agenda = field(default_factory=Agenda)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Turns until `stop`; fetches under way are given up, and done again after the restart."""
+        hands = [asyncio.create_task(self._work(), name="media.fetch") for _ in range(self.concurrency)]
+        try:
+            while not self.stop.is_set():
+                self.pulse.beats += 1
+                await self._read()
+                await self._settle()
+        finally:
+            for hand in hands:
+                hand.cancel()
+            await asyncio.gather(*hands, return_exceptions=True)
+            await self._settle()
+            await self.subscription.close()
+
+    async def _read(self) -> None:
+        if len(self.agenda) >= self.most_jobs:
+            await wait_for(self.stop, 0.1)
+            return
+        try:
+            entries = await self.subscription.fetch(
+                max_entries=min(self.policy.batch_entries, self.most_jobs - len(self.agenda)), wait_seconds=0.25
+            )
+        except RetryableError as error:
+            self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
+            await wait_for(self.stop, self.policy.wait_seconds(4))
+            return
+        self.agenda.keep_only(self.subscription.assignment)
+        for entry in entries:
+            self._note(entry)
+        if entries:
+            self._wake.set()
+
+    def _note(self, entry: LogEntry) -> None:
+        try:
+            task = codec.decode(entry.value, FetchTask)
+        except MalformedEntryError:
+            logger.error("not a task", action="media.read", topic=entry.topic, offset=entry.offset)
+            self.agenda.read_past(entry.place, entry.offset)
+            return
+        self.agenda.add(Job(place=entry.place, offset=entry.offset, task=task, attempt=task.attempt))
+
+    async def _settle(self) -> None:
+        """Moves the offsets past what is done, and lets no straggler hold them back for long."""
+        self._show()
+        try:
+            for job in self.agenda.stragglers(self.straggle_entries):
+                await self.log.append([task_entry(replace(job.task, attempt=job.attempt))])
+                self.agenda.done(job)
+            if positions := self.agenda.positions():
+                await self.subscription.commit(positions)
+        except OwnershipLostError:
+            self.agenda.keep_only(self.subscription.assignment)
+        except RetryableError as error:
+            self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
+
+    def _show(self) -> None:
+        self.metrics.gauge("custody.media.open", len(self.agenda))
+        nearest = self.agenda.nearest_deadline()
+        if nearest is not None:
+            left = (nearest - self.clock()).total_seconds()
+            self.metrics.gauge("custody.media.nearest_deadline_seconds", left)
+
+    async def _work(self) -> None:
+        while not self.stop.is_set():
+            job = self.agenda.take(self.clock())
+            if job is None:
+                self._wake.clear()
+                await wait_for(self._wake, 0.25)
+                continue
+            await self._try(job)
+
+    async def _try(self, job: Job) -> None:
+        try:
+            outcome = await self.fetching.fetch(job.task)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part is tried again or said to be lost
+            await self._failed(job, error)
+            return
+        await self._tell(job, outcome)
+
+    async def _failed(self, job: Job, error: Exception) -> None:
+        tried = replace(job, attempt=job.attempt + 1)
+        verdict = self.fetching.judge(
+            job.task, error, attempt=tried.attempt, now=self.clock(), grace=self.grace
+        )
+        if verdict.reason is not None:
+            await self._tell(tried, self.fetching.lost(job.task, verdict))
+            return
+        self.metrics.count("custody.media.retries", code=code_of(error))
+        logger.info(
+            "part to be tried again",
+            action="media.retry",
+            record_id=job.task.record_id,
+            part=job.task.media.part,
+            attempt=tried.attempt,
+            code=code_of(error),
+            error_type=type(error).__name__,
+            why=str(error) if isinstance(error, CustodyError) else "",
+        )
+        self.agenda.wait(tried, self.clock() + self._wait(error, tried))
+
+    def _wait(self, error: Exception, job: Job) -> timedelta:
+        """Doubling, at least the provider's wish, and a last try before the deadline."""
+        wish = getattr(error, "retry_after_seconds", None) or 0.0
+        seconds = max(self.policy.wait_seconds(job.attempt), wish)
+        left = (job.task.fetch_by - self.clock()).total_seconds()
+        return timedelta(seconds=min(seconds, left / 2) if left > 1 else seconds)
+
+    async def _tell(self, job: Job, outcome: PartOutcome) -> None:
+        """Appends the result; the job is done only then."""
+        tenant = self.fetching.registry().tenants[job.task.tenant]
+        record = part_record(job.task, outcome, key=tenant.key, now=self.clock())
+        try:
+            await self.log.append([entry_of(record)])
+        except RetryableError as error:
+            self.metrics.count("custody.media.retries", code=code_of(error))
+            self.agenda.wait(job, self.clock() + timedelta(seconds=self.policy.wait_seconds(job.attempt + 1)))
+            return
+        self.agenda.done(job)
+        self.pulse.handled += 1
+        reason = "" if outcome.state == "kept" else str(outcome.reason)
+        self.metrics.count("custody.media.parts", state=outcome.state, reason=reason)

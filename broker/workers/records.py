@@ -1,0 +1,136 @@
+"""Records that workers make themselves: results of fetches, receipts, and gaps for what had to be set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from broker.core import identity
+from broker.core.codec import ACT_ENCODING, PART_ENCODING, RECEIPT_ENCODING, canonical
+from broker.core.model import (
+    Arrival,
+    Content,
+    Delivery,
+    Direction,
+    Envelope,
+    Kind,
+    Position,
+    Record,
+    Relation,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from broker.core.identity import TenantKey
+    from broker.core.model import EraseCommand, FetchTask, PartOutcome, ReceiptOutcome
+    from broker.core.ports import DeadLetter, Entropy, LogEntry
+
+WORKER_VERSION = "worker/1"
+
+
+def part_record(task: FetchTask, outcome: PartOutcome, *, key: TenantKey, now: datetime) -> Record:
+    """The record of how the fetching of a part ended."""
+    native_key = (task.record_id, task.fingerprint.hex(), str(task.media.part), outcome.state)
+    data = canonical(outcome)
+    envelope = Envelope(
+        record_id=key.record_id(
+            provider=task.provider, account=task.account, kind=Kind.PART, native_key=native_key
+        ),
+        tenant=task.tenant,
+        account=task.account,
+        provider=task.provider,
+        kind=Kind.PART,
+        type=outcome.state,
+        direction=Direction.INTERNAL,
+        conversation=task.conversation,
+        relations=(Relation(kind="part_of", record_id=task.record_id),),
+        occurred_at=now,
+        content_digest=identity.content_digest(salt=outcome.salt, data=data),
+    )
+    return Record(
+        envelope=envelope,
+        arrival=_made_at(now, envelope.record_id),
+        content=Content(encoding=PART_ENCODING, data=data),
+    )
+
+
+def receipt_record(command: EraseCommand, outcome: ReceiptOutcome, *, key: TenantKey) -> Record:
+    """The recorded outcome of one deletion command."""
+    data = canonical(outcome)
+    envelope = Envelope(
+        record_id=key.record_id(
+            provider=command.provider,
+            account=command.account,
+            kind=Kind.RECEIPT,
+            native_key=(command.target_id, str(command.attempt)),
+        ),
+        tenant=command.tenant,
+        account=command.account,
+        provider=command.provider,
+        kind=Kind.RECEIPT,
+        type=outcome.outcome,
+        direction=Direction.INTERNAL,
+        conversation=key.conversation(provider=command.provider, account=command.account, thread=()),
+        relations=tuple(Relation(kind="receipt_for", record_id=one) for one in command.part_record_ids),
+        occurred_at=outcome.at,
+        content_digest=identity.content_digest(salt=outcome.salt, data=data),
+    )
+    return Record(
+        envelope=envelope,
+        arrival=_made_at(outcome.at, envelope.record_id),
+        content=Content(encoding=RECEIPT_ENCODING, data=data),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """What a gap record tells of an entry set aside: the content of a `gap` record of type `dead`."""
+
+    code: str
+    attempts: int
+    salt: bytes
+
+
+def gap_record(
+    entry: LogEntry, letter: DeadLetter, *, log: str, tenant: str, key: TenantKey, about: Envelope | None, entropy: Entropy
+) -> Record:
+    """The gap record that stands in for an entry set aside; `about` is the entry's envelope where it could be read."""
+    salt = entropy(identity.SALT_BYTES)
+    data = canonical(SetAside(code=letter.code, attempts=letter.attempts, salt=salt))
+    account = about.account if about else "unknown"
+    envelope = Envelope(
+        record_id=key.record_id(
+            provider="custody",
+            account=account,
+            kind=Kind.GAP,
+            native_key=(log, entry.topic, str(entry.partition), str(entry.offset)),
+        ),
+        tenant=tenant,
+        account=account,
+        provider=about.provider if about else "custody",
+        kind=Kind.GAP,
+        type="dead",
+        direction=Direction.INTERNAL,
+        conversation=about.conversation
+        if about
+        else key.conversation(provider="custody", account=account, thread=()),
+        relations=(Relation(kind="stands_for", record_id=about.record_id),) if about else (),
+        content_digest=identity.content_digest(salt=salt, data=data),
+    )
+    record = Record(
+        envelope=envelope,
+        arrival=_made_at(entry.appended_at, envelope.record_id),
+        content=Content(encoding=ACT_ENCODING, data=data),
+    )
+    return placed(record, entry, log)
+
+
+def placed(record: Record, entry: LogEntry, log: str) -> Record:
+    """The record with its place in the log."""
+    position = Position(log=log, topic=entry.topic, partition=entry.partition, offset=entry.offset)
+    return replace(record, arrival=replace(record.arrival, position=position))
+
+
+def _made_at(now: datetime, record_id: str) -> Arrival:
+    return Arrival(received_at=now, delivery=Delivery(id=record_id, index=0, connector=WORKER_VERSION))

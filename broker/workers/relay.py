@@ -1,0 +1,88 @@
+"""The relay: targets that are due, from the store onto `erasures` as deletion commands.
+
+A target is claimed with a lease before its command goes out: if the relay dies between the two, the lease runs out and the
+target is claimed again. An attempt is counted with each claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from broker.core import codec
+from broker.core.delivery import DeliveryPolicy, code_of
+from broker.core.errors import RetryableError
+from broker.core.ports import NewEntry
+from broker.core.seal import event_headers
+from broker.core.topics import Stream, topic_name
+from broker.workers.deliver import Pulse, wait_for
+
+if TYPE_CHECKING:
+    from broker.core.metrics import Metrics
+    from broker.core.ports import ClaimedTarget, Clock, EventLog, RecordStore
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Relay:
+    """Claims and commands, until `stop` is set."""
+
+    log: EventLog
+    store: RecordStore
+    metrics: Metrics
+    clock: Clock
+    stop: asyncio.Event
+    lease: timedelta
+    batch: int = 500
+    poll_seconds: float = 0.25
+    policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    pulse: Pulse = field(default_factory=Pulse)
+
+    async def run(self) -> None:
+        """Turns until `stop`; an outage of store or log is waited out."""
+        failures = 0
+        while not self.stop.is_set():
+            self.pulse.beats += 1
+            try:
+                commanded = await self.command_due()
+            except RetryableError as error:
+                failures += 1
+                self.pulse.waiting_for = code_of(error)
+                self.metrics.count("custody.delivery.retries", worker="relay", code=code_of(error))
+                logger.warning("waiting", action="relay.waiting", code=code_of(error), why=str(error))
+                await wait_for(self.stop, self.policy.wait_seconds(failures))
+                continue
+            failures, self.pulse.waiting_for = 0, None
+            self.pulse.handled += commanded
+            if commanded < self.batch:
+                await wait_for(self.stop, self.poll_seconds)
+
+    async def command_due(self) -> int:
+        """Commands the erasure of what is due now; how many."""
+        claimed = await self.store.claim_due(now=self.clock(), limit=self.batch, lease=self.lease)
+        if claimed:
+            await self.log.append([command_entry(one) for one in claimed])
+            self.metrics.count("custody.erase.commands", len(claimed))
+        return len(claimed)
+
+
+def command_entry(claimed: ClaimedTarget) -> NewEntry:
+    """The log entry of a deletion command, keyed by what shares a rate at the provider."""
+    command = claimed.command
+    return NewEntry(
+        topic=topic_name(command.tenant, Stream.ERASURES),
+        key=f"{command.provider}/{command.account}".encode(),
+        headers=event_headers(
+            event_id=f"{command.target_id}/{command.attempt}",
+            event_type="custody.erasure.v1",
+            source=f"/{command.provider}/{command.account}",
+            subject=command.target_id,
+            time=command.commanded_at,
+        ),
+        value=codec.canonical(command),
+    )

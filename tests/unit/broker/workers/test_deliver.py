@@ -1,0 +1,182 @@
+"""The delivery loop: nothing handed over is passed by, whatever the handler does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from broker.core.delivery import DeliveryPolicy
+from broker.core.errors import (
+    LogUnavailableError,
+    OffsetGapError,
+    OwnershipLostError,
+    StoreUnavailableError,
+    UnstorableError,
+)
+from broker.core.metrics import NoMetrics
+from broker.core.ports import LogEntry
+from broker.core.topics import TopicPartition
+from broker.workers.deliver import Delivery
+from tests.scripted_log import ScriptedSubscription, entry
+
+LEFT = TopicPartition("custody.acme.messages.v1", 0)
+RIGHT = TopicPartition("custody.acme.messages.v1", 1)
+FAST = DeliveryPolicy(first_wait_seconds=0.001, most_wait_seconds=0.002, dead_letters_in_a_row=3, batch_entries=8)
+
+
+def entries(count: int, place: TopicPartition = LEFT) -> list[LogEntry]:
+    return [entry(place.topic, offset, partition=place.partition) for offset in range(count)]
+
+
+@dataclass
+class Harness:
+    """A delivery over scripted entries; `fault` may raise for a batch."""
+
+    served: Sequence[LogEntry]
+    fault: Callable[[Sequence[LogEntry]], None] = lambda _batch: None
+    policy: DeliveryPolicy = FAST
+    handled: list[tuple[TopicPartition, int]] = field(default_factory=list)
+    aside: list[tuple[TopicPartition, int, str]] = field(default_factory=list)
+    aside_faults: list[Exception] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.subscription = ScriptedSubscription(self.served)
+        self.delivery = Delivery(
+            worker="test",
+            subscription=self.subscription,
+            handler=self.handle,
+            set_aside=self.set_aside,
+            policy=self.policy,
+            metrics=NoMetrics(),
+            stop=self.stop,
+            idle_wait_seconds=0.01,
+        )
+
+    async def handle(self, batch: Sequence[LogEntry]) -> None:
+        self.fault(batch)
+        self.handled += [(one.place, one.offset) for one in batch]
+
+    async def set_aside(self, one: LogEntry, error: Exception, attempts: int) -> None:
+        assert attempts >= 1
+        if self.aside_faults:
+            raise self.aside_faults.pop(0)
+        self.aside.append((one.place, one.offset, type(error).__name__))
+
+    async def run_until(self, condition: Callable[[], bool]) -> None:
+        running = asyncio.create_task(self.delivery.run())
+        async with asyncio.timeout(20):
+            while not condition() and not running.done():
+                await asyncio.sleep(0.001)
+        self.stop.set()
+        await running
+        assert self.subscription.closed
+
+
+async def test_offsets_move_past_what_is_handled() -> None:
+    harness = Harness(entries(20))
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 20)
+    assert [offset for _, offset in harness.handled] == list(range(20))
+
+
+async def test_an_outage_moves_no_offset_and_writes_no_dead_letter() -> None:
+    failures = 25
+
+    def outage(_batch: Sequence[LogEntry]) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            assert not harness.subscription.committed
+            raise StoreUnavailableError("the store is down")
+
+    harness = Harness(entries(5), outage)
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 5)
+    assert harness.aside == []
+    assert [offset for _, offset in harness.handled] == list(range(5))
+
+
+@pytest.mark.parametrize("poison", [0, 3, 7])
+async def test_one_poison_entry_is_set_aside_and_the_others_are_handled(poison: int) -> None:
+    def refuse(batch: Sequence[LogEntry]) -> None:
+        if any(one.offset == poison for one in batch):
+            raise UnstorableError("one of these")
+
+    harness = Harness(entries(8), refuse)
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 8)
+    assert harness.aside == [(LEFT, poison, "UnstorableError")]
+    assert sorted(offset for _, offset in harness.handled) == [one for one in range(8) if one != poison]
+
+
+async def test_setting_aside_waits_out_an_outage() -> None:
+    def refuse(batch: Sequence[LogEntry]) -> None:
+        raise UnstorableError("all")
+
+    harness = Harness(entries(1), refuse)
+    harness.aside_faults = [LogUnavailableError("down"), StoreUnavailableError("down")]
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 1)
+    assert len(harness.aside) == 1
+
+
+async def test_too_many_dead_letters_in_a_row_stop_the_partition_and_only_it() -> None:
+    def bug(batch: Sequence[LogEntry]) -> None:
+        if any(one.place == LEFT for one in batch):
+            raise ValueError
+
+    harness = Harness([*entries(8), *entries(8, RIGHT)], bug)
+    await harness.run_until(
+        lambda: bool(harness.delivery.pulse.stopped) and harness.subscription.committed.get(RIGHT) == 8
+    )
+    assert len(harness.aside) == 3
+    assert harness.subscription.committed == {LEFT: 3, RIGHT: 8}
+    assert harness.delivery.pulse.stopped == {LEFT: "dead_letter_limit"}
+    assert harness.subscription.positions[LEFT] == 3
+
+
+async def test_a_gap_stops_its_partition_and_the_others_go_on() -> None:
+    def gap(batch: Sequence[LogEntry]) -> None:
+        if any(one.place == LEFT for one in batch):
+            raise OffsetGapError(topic=LEFT.topic, partition=0, expected=0, found=4)
+
+    mixed = [one for pair in zip(entries(6), entries(6, RIGHT), strict=True) for one in pair]
+    harness = Harness(mixed, gap)
+    await harness.run_until(lambda: harness.subscription.committed.get(RIGHT) == 6)
+    assert harness.delivery.pulse.stopped == {LEFT: "offset_gap"}
+    assert LEFT not in harness.subscription.committed
+
+
+async def test_lost_ownership_leaves_the_batch_and_reads_it_again_if_it_is_ours() -> None:
+    yielded = False
+
+    def lose(_batch: Sequence[LogEntry]) -> None:
+        nonlocal yielded
+        if not yielded:
+            yielded = True
+            raise OwnershipLostError("elsewhere")
+
+    harness = Harness(entries(20), lose)
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 20)
+    assert [offset for _, offset in harness.handled] == list(range(20))
+
+
+async def test_a_failed_commit_is_made_up_for() -> None:
+    harness = Harness(entries(3))
+    harness.subscription.commit_fault = LogUnavailableError("down")
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 3)
+
+
+async def test_a_failed_fetch_is_tried_again() -> None:
+    harness = Harness(entries(3))
+    harness.subscription.fetch_fault = LogUnavailableError("down")
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 3)
+
+
+async def test_a_stop_during_an_outage_leaves_the_offsets_alone() -> None:
+    def outage(_batch: Sequence[LogEntry]) -> None:
+        raise StoreUnavailableError("down")
+
+    harness = Harness(entries(3), outage, policy=DeliveryPolicy(first_wait_seconds=60, most_wait_seconds=60))
+    await harness.run_until(lambda: harness.delivery.pulse.waiting_for == "store_unavailable")
+    assert harness.subscription.committed == {}
