@@ -48,9 +48,7 @@ class ScriptedSubscription:
             fault, self.fetch_fault = self.fetch_fault, None
             raise fault
         found = [
-            one
-            for one in self.entries
-            if one.offset >= self.positions[one.place] and one.place not in self.paused
+            one for one in self.entries if one.offset >= self.positions[one.place] and one.place not in self.paused
         ][:max_entries]
         for one in found:
             self.positions[one.place] = one.offset + 1

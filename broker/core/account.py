@@ -1,6 +1,7 @@
 """The account: what was accepted, what became of it, and whether the sum closes. Pure; definitions that close.
 
-`accepted` is counted from the log's offsets and everything else from the store's rows: otherwise the sum could not fail.
+`accepted` is counted from the log's offsets and everything else from the store's rows: otherwise the sum could not
+fail.
 
 (1) accepted = kept + duplicates + variants + dead + unprocessed + lost
 (2) parts = parts_kept + parts_lost + parts_open
@@ -10,16 +11,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from broker.core.erasure import OPEN_STATES, TargetState
 from broker.core.ports import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from broker.core.ports import BucketTally, Bounds, Tally
+    from broker.core.ports import Bounds, BucketTally, Tally
     from broker.core.topics import TopicPartition
 
 
@@ -50,7 +52,10 @@ class Account:
     unclaimed: int = 0
 
     def __add__(self, other: Account) -> Account:
-        return Account(**{one.name: _added(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)})
+        summed: dict[str, Any] = {
+            one.name: _added(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)
+        }
+        return Account(**summed)
 
     def problems(self) -> list[str]:
         """What keeps the account from closing, by itself: the three sums, and what is still under way."""
@@ -70,7 +75,9 @@ class Account:
                 self.erased + self.already_gone + self.residue + self.expired + self.open,
             ),
         )
-        return [f"{name} is {left}, what became of them adds up to {right}" for name, left, right in sums if left != right]
+        return [
+            f"{name} is {left}, what became of them adds up to {right}" for name, left, right in sums if left != right
+        ]
 
     def _under_way(self) -> list[str]:
         names = ("unprocessed", "lost", "parts_open", "open")
@@ -127,7 +134,7 @@ def total(accounts: Iterable[Account]) -> Account:
     return sum(accounts, Account())
 
 
-def _by_state(states: Counter[str]) -> dict[str, int]:
+def _by_state(states: Counter[str]) -> Any:  # noqa: ANN401 - keyword arguments of Account, by name
     return {
         "erased": states[TargetState.ERASED],
         "already_gone": states[TargetState.ALREADY_GONE],
@@ -138,6 +145,6 @@ def _by_state(states: Counter[str]) -> dict[str, int]:
 
 
 def _added(left: int | Mapping[str, int], right: int | Mapping[str, int]) -> int | dict[str, int]:
-    if isinstance(left, int) and isinstance(right, int):
-        return left + right
-    return dict(Counter(dict(left)) + Counter(dict(right)))  # type: ignore[call-overload]
+    if isinstance(left, int) or isinstance(right, int):
+        return int(left) + int(right)  # type: ignore[arg-type]  # both are counts, or both are counts by name
+    return dict(Counter(left) + Counter(right))

@@ -1,7 +1,8 @@
 """The delivery policy: which error means what, whatever the log. One table, and pure.
 
-Retryable: wait and try the same batch again, moving no offset; an outage pauses the partition and writes no dead letter.
-Permanent: narrow the batch down to the one entry and set that one aside. Fatal: stop the partition and call a person.
+Retryable: wait and try the same batch again, moving no offset; an outage pauses the partition and writes no dead
+letter. Permanent: narrow the batch down to the one entry and set that one aside. Fatal: stop the partition and call
+a person.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from broker.core.model import ErasureOutcome
+from broker.core.ports import ErasurePolicy
 
 if TYPE_CHECKING:
     from broker.core.model import ReceiptOutcome
-    from broker.core.ports import ErasurePolicy
 
 RETRY_FIRST_SECONDS = 2.0
 RETRY_MOST_SECONDS = 900.0
@@ -110,9 +110,7 @@ def due_at(policy: ErasurePolicy, settled_at: datetime) -> datetime:
     return max(policy.not_before, min(wished, policy.expires_at - timedelta(minutes=1)))
 
 
-def receive(
-    state: TargetState, receipt: ReceiptOutcome, *, refused_before: int, now: datetime
-) -> Decision | None:
+def receive(state: TargetState, receipt: ReceiptOutcome, *, refused_before: int, now: datetime) -> Decision | None:
     """What a receipt makes of a target. `refused_before`: earlier commands that the provider answered with a no.
 
     Absent after a command of ours that nobody answered counts as erased: it was ours to delete.

@@ -1,7 +1,7 @@
 """From a parsed body to log entries: who owns each change, and what becomes of those that nobody does. Pure.
 
-A secret vouches only for its own app's accounts. What a signed body says of any other account is kept raw, as a
-body, until someone registers the account; a signed body is never refused and nothing of it is dropped.
+A secret vouches only for its own app's accounts. What a signed body says of any other account is kept raw
+until someone registers that account; a signed body is never refused, and nothing of it is dropped.
 """
 
 from __future__ import annotations
@@ -160,9 +160,7 @@ def take_in(
 
     The delivery index runs over the items of the whole body. Identities acknowledged lately are left out.
     """
-    desk = _Desk(
-        delivery=delivery, directory=directory, capabilities=capabilities, entropy=entropy, recent=recent
-    )
+    desk = _Desk(delivery=delivery, directory=directory, capabilities=capabilities, entropy=entropy, recent=recent)
     return desk.work_through(changes)
 
 
@@ -191,9 +189,7 @@ def claim(
     if app is None or app.provider != body.provider:
         return Intake(unclaimed={Reason.UNKNOWN_APP: 1})
     desk = _Desk(
-        delivery=SignedDelivery(
-            app=app, id=body.delivery.id, received_at=body.received_at, connector=connector
-        ),
+        delivery=SignedDelivery(app=app, id=body.delivery.id, received_at=body.received_at, connector=connector),
         directory=directory,
         capabilities=capabilities,
         entropy=entropy,
@@ -205,7 +201,7 @@ def claim(
 
 @dataclass(slots=True, kw_only=True)
 class _Desk:
-    """Works through the changes of one body; `index` is that of the next item, `number` of the next change."""
+    """Works through the changes of one body; `index` is its next item's, `number` its change's."""
 
     delivery: SignedDelivery
     directory: Directory
@@ -224,7 +220,10 @@ class _Desk:
     def work_through(self, changes: Sequence[Change]) -> Intake:
         for self.number, change in enumerate(changes):
             owner = self.directory.owner(self.delivery.app, change)
-            self._leave(owner, change) if isinstance(owner, Reason) else self._take(owner, change)
+            if isinstance(owner, Owner):
+                self._take(owner, change)
+            else:
+                self._leave(owner, change)
             self.index += len(change.items)
         return Intake(
             entries=tuple(self.entries),

@@ -258,8 +258,8 @@ class ErasureOutcome(StrEnum):
 class ReceiptOutcome:
     """The recorded outcome of one deletion command: the content of a `receipt` record.
 
-    `evidence` is what the provider answered, in fixed words (status and code), never its text. `repeated` says that this
-    very command may have been carried out before, by a worker that did not live to tell.
+    `evidence` is what the provider answered, in fixed words (status and code), never its text. `repeated` says that
+    this very command may have been carried out before, by a worker that did not live to tell.
     """
 
     target_id: str
@@ -308,7 +308,7 @@ class FetchTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptNotice:
-    """"Record X is in the PAS", its digest and place. `variant_of` names the original of a variant."""
+    """Says that record X is in the PAS, with its digest and place. `variant_of` names the original of a variant."""
 
     record_id: str
     tenant: str

@@ -14,15 +14,14 @@ from msgspec import UNSET
 
 from broker.core import codec, identity
 from broker.core.errors import OffsetGapError, UnstorableError
-from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Relation
-from broker.core.ports import Answer, Progress
+from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Record, Relation
+from broker.core.ports import Answer, DeadLetter, ErasurePolicy, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from broker.core.model import Record
-    from broker.core.ports import Arrived, DeadLetter, ErasurePolicy
+    from broker.core.ports import Arrived
 
 BUCKET_SECONDS = 900
 DeadKey = tuple[TopicPartition, int]
@@ -193,9 +192,7 @@ class _Planner:
             self.plan.answers.append(self._replayed(arrived))
             return
         if offset > before.next:
-            raise OffsetGapError(
-                topic=place.topic, partition=place.partition, expected=before.next, found=offset
-            )
+            raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
         answer, counted_duplicate = self._fresh(arrived, before)
         self.plan.answers.append(answer)
         redriven = arrived.redrive_of is not None
@@ -266,9 +263,7 @@ class _Planner:
             return Answer(outcome="dead", record_id=envelope.record_id)
         gap = self._row(arrived, envelope.record_id, None, before, worker_made=True)
         self.plan.dead.append(
-            DeadRow(
-                tenant=envelope.tenant, key=place_of(arrived), gap_record_id=envelope.record_id, letter=letter
-            )
+            DeadRow(tenant=envelope.tenant, key=place_of(arrived), gap_record_id=envelope.record_id, letter=letter)
         )
         self.plan.gaps.append((envelope.tenant, envelope.record_id, "dead"))
         return _answer(gap, "dead")
@@ -318,9 +313,7 @@ class _Planner:
     def _unseen(self, record: Record) -> None:
         tenant = record.envelope.tenant
         self.plan.unseen.update(
-            (tenant, one.record_id)
-            for one in record.envelope.relations
-            if (tenant, one.record_id) not in self.existing
+            (tenant, one.record_id) for one in record.envelope.relations if (tenant, one.record_id) not in self.existing
         )
 
     def _name_objects(self, arrived: Arrived, row: RecordRow) -> None:
@@ -396,9 +389,7 @@ def as_variant(record: Record, record_id: str) -> Record:
     original = Relation(kind="variant_of", record_id=envelope.record_id)
     return replace(
         record,
-        envelope=replace(
-            envelope, record_id=record_id, kind=Kind.VARIANT, relations=(*envelope.relations, original)
-        ),
+        envelope=replace(envelope, record_id=record_id, kind=Kind.VARIANT, relations=(*envelope.relations, original)),
     )
 
 

@@ -6,15 +6,17 @@ Everything that crosses one is a frozen dataclass of `model` or of this module. 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from broker.core.item import Change
 from broker.core.model import EraseCommand, FetchTask, MediaObject, Record
 from broker.core.registry import Account
 from broker.core.topics import TopicPartition, TopicSpec
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
 
 Clock = Callable[[], datetime]
 """Now, aware and in UTC."""
@@ -89,8 +91,8 @@ class Subscription(Protocol):
     async def fetch(self, *, max_entries: int, wait_seconds: float) -> Sequence[LogEntry]:
         """The next entries of owned partitions that are not paused, in order within a partition.
 
-        Waits up to `wait_seconds` for the first one; empty when there is none. Also keeps the membership alive and takes
-        over free partitions. `LogUnavailableError`: call again later.
+        Waits up to `wait_seconds` for the first one; empty when there is none. Also keeps the membership alive and
+        takes over free partitions. `LogUnavailableError`: call again later.
         """
         ...
 
@@ -205,8 +207,8 @@ class DeadLetter:
 class Arrived:
     """A log entry, decoded, for the store to keep.
 
-    `record.arrival.position` is set. `dead` marks a gap record that stands in for an entry set aside. `redrive_of` names
-    the dead letter that this entry is another try of. `policy` is there for records that name provider objects.
+    `record.arrival.position` is set. `dead` marks a gap record that stands in for an entry set aside. `redrive_of`
+    names the dead letter that this entry is another try of. `policy` is there for records that name provider objects.
     """
 
     record: Record
@@ -220,7 +222,8 @@ class Arrived:
 class Answer:
     """What became of one entry: `stored`, `variant`, `duplicate`, `replayed`, `dead`.
 
-    `stored` and `variant` have the digest and the place of the row; a replay whose own row is there says `stored` again.
+    `stored` and `variant` have the digest and the place of the row; a replay whose own row is there says `stored`
+    again.
     """
 
     outcome: str
@@ -311,8 +314,9 @@ class DeadEntry:
 class Tally:
     """What the store holds of a tenant, counted from rows in one snapshot (docs: the account).
 
-    `progress` is per partition of the accounted streams. `targets` counts the distinct targets that kept and variant rows
-    name; `target_states` counts rows, so that a missing row shows. `days` is per (account, 15-minute UTC bucket).
+    `progress` is per partition of the accounted streams. `targets` counts the distinct targets that kept and
+    variant rows name; `target_states` counts rows, so that a missing row shows. `days` is per (account, 15-minute
+    UTC bucket).
     """
 
     progress: Mapping[TopicPartition, Progress]
@@ -354,7 +358,8 @@ class RecordStore(Protocol):
         """Keeps a batch in one transaction, progress included; an answer for each entry, in order.
 
         Within a partition the batch's entries are in order and without holes. Below progress an entry is a replay.
-        `OffsetGapError`: nothing was written. `UnstorableError`: nothing was written; one entry of the batch is at fault.
+        `OffsetGapError`: nothing was written. `UnstorableError`: nothing was written; one entry of the batch is at
+        fault.
         `StoreUnavailableError`: nothing was written, or all of it; keep the same batch again.
         """
         ...
@@ -367,9 +372,7 @@ class RecordStore(Protocol):
         """How far the store is in a log's partitions; partitions it never saw are left out."""
         ...
 
-    async def claim_due(
-        self, *, now: datetime, limit: int, lease: timedelta
-    ) -> Sequence[ClaimedTarget]:
+    async def claim_due(self, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
         """Claims targets that are due (or whose lease is over), each for `lease`, and counts the attempt.
 
         Also moves residue past its day to `expired`.
@@ -440,8 +443,8 @@ class BlobStore(Protocol):
     ) -> BlobInfo:
         """Streams a blob in; durable on return, in memory bounded by a chunk.
 
-        `TooLargeError`, `DigestMismatchError` (against `sha256`), `BlobExistsError`, and whatever `chunks` raises: nothing
-        is visible. `BlobsUnavailableError`: nothing is visible; try again.
+        `TooLargeError`, `DigestMismatchError` (against `sha256`), `BlobExistsError`, and whatever `chunks` raises:
+        nothing is visible. `BlobsUnavailableError`: nothing is visible; try again.
         """
         ...
 
@@ -470,8 +473,8 @@ class Capabilities:
     """What a provider can do, as data.
 
     `erasable` are the object kinds with a delete call. `media_life` and `text_life` are how long the provider keeps
-    bytes and texts by itself, per wanted storage. `min_age` before a delete is taken. `media_hosts` are the only hosts a
-    token is sent to. `rate_scope` says what shares one rate: account, app or provider.
+    bytes and texts by itself, per wanted storage. `min_age` before a delete is taken. `media_hosts` are the only
+    hosts a token is sent to. `rate_scope` says what shares one rate: account, app or provider.
     """
 
     erasable: frozenset[str]

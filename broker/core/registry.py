@@ -87,7 +87,9 @@ class Registry:
         """The same, for work at the provider: `ProviderRefusedError` while nobody has registered it (again)."""
         found = self.account_of(provider=provider, account=account)
         if found is None:
-            message = f"account {account} of {provider} is not registered, so there is no credential: custody account apply"
+            message = (
+                f"account {account} of {provider} is not registered, so there is no credential: custody account apply"
+            )
             raise ProviderRefusedError(message)
         return found
 

@@ -6,6 +6,7 @@ Salts come from an injected source, so that a seed gives the same digests again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import UNSET
 
 from broker.core import identity
 from broker.core.codec import ITEM_ENCODING, canonical
+from broker.core.identity import TenantKey
 from broker.core.model import (
     Arrival,
     Content,
@@ -29,15 +31,13 @@ from broker.core.model import (
     Record,
     Relation,
 )
-from broker.core.ports import NewEntry
+from broker.core.ports import Entropy, NewEntry
 from broker.core.topics import Stream, topic_name
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
-    from broker.core.identity import TenantKey
     from broker.core.item import Item
-    from broker.core.ports import Entropy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +70,7 @@ class Sealer:
 
     def record_id(self, kind: str, native_key: tuple[str, ...]) -> str:
         """The id of a record of this account."""
-        return self.key.record_id(
-            provider=self.provider, account=self.account, kind=kind, native_key=native_key
-        )
+        return self.key.record_id(provider=self.provider, account=self.account, kind=kind, native_key=native_key)
 
     def target_id(self, object_kind: str, object_id: str) -> str:
         """The id of a provider object of this account."""
@@ -89,9 +87,7 @@ class Sealer:
             kind=item.kind,
             type=item.type,
             direction=item.direction,
-            conversation=self.key.conversation(
-                provider=self.provider, account=self.account, thread=item.thread
-            ),
+            conversation=self.key.conversation(provider=self.provider, account=self.account, thread=item.thread),
             content_digest=digest,
             parties=tuple(
                 Party(role=party.role, identity=party.identity.kind, pseudonym=self._pseudonym(party.identity))

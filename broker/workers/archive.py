@@ -1,11 +1,13 @@
 """The archive worker: from the log into the record store, and `kept` notices for whoever waits for them.
 
-The store keeps a batch and its progress in one transaction; only then do `kept` notices go out, and only then do the log's
-offsets move. On assignment it goes on where the store stands, after a look whether this is still the log it was kept from.
+The store keeps a batch and its progress in one transaction; only then do `kept` notices go out, and only then do
+the log's offsets move. On assignment it goes on where the store stands, after a look whether this is still the log
+it was kept from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,29 +17,35 @@ from msgspec import UNSET
 from broker.core import codec
 from broker.core.delivery import code_of
 from broker.core.errors import LogChangedError, MalformedEntryError, UnregisteredError
+from broker.core.metrics import Metrics
 from broker.core.model import KeptNotice, Origin
-from broker.core.ports import Arrived, DeadLetter, ErasurePolicy, NewEntry
+from broker.core.ports import (
+    Arrived,
+    Capabilities,
+    Clock,
+    DeadLetter,
+    Entropy,
+    ErasurePolicy,
+    EventLog,
+    NewEntry,
+    RecordStore,
+)
+from broker.core.registry import Registry
 from broker.core.seal import event_headers
 from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicPartition, split_topic, topic_name
+from broker.workers.deliver import Delivery
 from broker.workers.records import gap_record, placed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from broker.core.metrics import Metrics
     from broker.core.model import Envelope, Record
     from broker.core.ports import (
         Answer,
-        Capabilities,
-        Clock,
-        Entropy,
-        EventLog,
         LogEntry,
         Progress,
-        RecordStore,
     )
-    from broker.core.registry import Registry, Tenant
-    from broker.workers.deliver import Delivery
+    from broker.core.registry import Tenant
 
 GROUP = "archive"
 REDRIVE_HEADER = "custody-redrive-of"
@@ -85,9 +93,7 @@ class Archive:
             entropy=self.entropy,
         )
         await self.log.append([dead_entry(entry, letter, tenant.name)])
-        await self.store.keep(
-            [Arrived(record=gap, event_id=entry.event_id, dead=letter, redrive_of=redrive_of(entry))]
-        )
+        await self.store.keep([Arrived(record=gap, event_id=entry.event_id, dead=letter, redrive_of=redrive_of(entry))])
 
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Where the store stands in these partitions; stops those whose log is not the one they were kept from."""
@@ -109,8 +115,8 @@ class Archive:
 
     def _stop(self, place: TopicPartition, progress: Progress) -> None:
         error = LogChangedError(
-            f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store kept. "
-            "Point Custody at the log it was kept from"
+            f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store "
+            "kept. Point Custody at the log it was kept from"
         )
         if self.delivery is None:
             raise error
@@ -187,9 +193,7 @@ def redriven_entry(dead: LogEntry) -> NewEntry:
         "custody-origin": Origin.REDRIVE.encode(),
         REDRIVE_HEADER: origin.encode(),
     }
-    return NewEntry(
-        topic=origin.rsplit("/", 2)[0], key=key, headers=tuple(headers.items()), value=dead.value
-    )
+    return NewEntry(topic=origin.rsplit("/", 2)[0], key=key, headers=tuple(headers.items()), value=dead.value)
 
 
 def _envelope_of(entry: LogEntry) -> Envelope | None:

@@ -1,7 +1,7 @@
 """The delivery loop that wraps every handler: fetch, hand over, commit; and what to do when the handler fails.
 
-A handler gets a batch and returns when all of it is done for good. Only then do the explicit offsets move. The next batch
-is fetched while one is being handled. What an error means is decided in `broker.core.delivery`.
+A handler gets a batch and returns when all of it is done for good. Only then do the explicit offsets move. The next
+batch is fetched while one is being handled. What an error means is decided in `broker.core.delivery`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import structlog
 
 from broker.core.delivery import Action, DeliveryPolicy, action_for, code_of
 from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError
+from broker.core.metrics import Metrics
+from broker.core.ports import Subscription
+from broker.core.topics import TopicPartition
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from broker.core.metrics import Metrics
-    from broker.core.ports import LogEntry, Subscription
-    from broker.core.topics import TopicPartition
+    from broker.core.ports import LogEntry
 
     Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
     SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
@@ -155,9 +156,7 @@ class Delivery:
             await self._give_up_on(batch[0], error, attempt, done)
         return True
 
-    async def _stop_one(
-        self, error: Exception, batch: Sequence[LogEntry], done: dict[TopicPartition, int]
-    ) -> None:
+    async def _stop_one(self, error: Exception, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
         """Stops the partition at fault; the others of the batch are tried without it."""
         places = list(dict.fromkeys(entry.place for entry in batch))
         if len(places) == 1:

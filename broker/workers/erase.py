@@ -1,12 +1,13 @@
 """The erase worker: deletion commands to the provider, and a receipt for each.
 
-It never fails for what a provider answers: that is what receipts are for, and the state machine decides what comes next.
-A command that may have been carried out before, by a worker that did not live to tell, is marked as repeated.
+It never fails for what a provider answers: that is what receipts are for, and the state machine decides what comes
+next. A command that may have been carried out before, by a worker that did not live to tell, is marked as repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,19 @@ from msgspec import UNSET
 
 from broker.core import codec, identity
 from broker.core.errors import ProviderRefusedError
+from broker.core.metrics import Metrics
 from broker.core.model import EraseCommand, ErasureOutcome, ReceiptOutcome
-from broker.core.ports import EraseAnswer
+from broker.core.ports import Clock, Connector, Entropy, EraseAnswer, EventLog
+from broker.core.registry import Registry
 from broker.core.seal import entry_of
+from broker.core.topics import TopicPartition
 from broker.workers.records import receipt_record
+from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from broker.core.metrics import Metrics
-    from broker.core.ports import Clock, Connector, Entropy, EventLog, LogEntry
-    from broker.core.registry import Registry
-    from broker.core.topics import TopicPartition
-    from broker.workers.witness import Witness
+    from broker.core.ports import LogEntry
 
 GROUP = "erase"
 logger = structlog.get_logger(__name__)

@@ -34,9 +34,7 @@ def part_record(task: FetchTask, outcome: PartOutcome, *, key: TenantKey, now: d
     native_key = (task.record_id, task.fingerprint.hex(), str(task.media.part), outcome.state)
     data = canonical(outcome)
     envelope = Envelope(
-        record_id=key.record_id(
-            provider=task.provider, account=task.account, kind=Kind.PART, native_key=native_key
-        ),
+        record_id=key.record_id(provider=task.provider, account=task.account, kind=Kind.PART, native_key=native_key),
         tenant=task.tenant,
         account=task.account,
         provider=task.provider,
@@ -92,8 +90,15 @@ class SetAside:
     salt: bytes
 
 
-def gap_record(
-    entry: LogEntry, letter: DeadLetter, *, log: str, tenant: str, key: TenantKey, about: Envelope | None, entropy: Entropy
+def gap_record(  # noqa: PLR0913 - what is known of an entry that may be unreadable
+    entry: LogEntry,
+    letter: DeadLetter,
+    *,
+    log: str,
+    tenant: str,
+    key: TenantKey,
+    about: Envelope | None,
+    entropy: Entropy,
 ) -> Record:
     """The gap record that stands in for an entry set aside; `about` is the entry's envelope where it could be read."""
     salt = entropy(identity.SALT_BYTES)
@@ -112,9 +117,7 @@ def gap_record(
         kind=Kind.GAP,
         type="dead",
         direction=Direction.INTERNAL,
-        conversation=about.conversation
-        if about
-        else key.conversation(provider="custody", account=account, thread=()),
+        conversation=about.conversation if about else key.conversation(provider="custody", account=account, thread=()),
         relations=(Relation(kind="stands_for", record_id=about.record_id),) if about else (),
         content_digest=identity.content_digest(salt=salt, data=data),
     )

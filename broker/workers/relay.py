@@ -1,7 +1,7 @@
 """The relay: targets that are due, from the store onto `erasures` as deletion commands.
 
-A target is claimed with a lease before its command goes out: if the relay dies between the two, the lease runs out and the
-target is claimed again. An attempt is counted with each claim.
+A target is claimed with a lease before its command goes out: if the relay dies between the two, the lease runs out
+and the target is claimed again. An attempt is counted with each claim.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import structlog
 from broker.core import codec
 from broker.core.delivery import DeliveryPolicy, code_of
 from broker.core.errors import RetryableError
-from broker.core.ports import NewEntry
+from broker.core.metrics import Metrics
+from broker.core.ports import Clock, EventLog, NewEntry, RecordStore
 from broker.core.seal import event_headers
 from broker.core.topics import Stream, topic_name
 from broker.workers.deliver import Pulse, wait_for
 
 if TYPE_CHECKING:
-    from broker.core.metrics import Metrics
-    from broker.core.ports import ClaimedTarget, Clock, EventLog, RecordStore
+    from broker.core.ports import ClaimedTarget
 
 logger = structlog.get_logger(__name__)
 

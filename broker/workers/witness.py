@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from broker.core.ports import Clock
+from broker.core.ports import Clock
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,11 +10,9 @@ import heapq
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from broker.core.model import FetchTask
-    from broker.core.topics import TopicPartition
+from broker.core.model import FetchTask
+from broker.core.topics import TopicPartition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +90,7 @@ class Agenda:
     def stragglers(self, behind: int) -> list[Job]:
         """Jobs that hold their partition's offset back by more than so many entries."""
         return [
-            job
-            for _, _, job in self._waiting
-            if self.holds(job) and self._read_to[job.place] - job.offset > behind
+            job for _, _, job in self._waiting if self.holds(job) and self._read_to[job.place] - job.offset > behind
         ]
 
     def keep_only(self, places: frozenset[TopicPartition]) -> None:

@@ -12,17 +12,18 @@ import structlog
 from broker.core import codec
 from broker.core.delivery import DeliveryPolicy, code_of
 from broker.core.errors import CustodyError, MalformedEntryError, OwnershipLostError, RetryableError
+from broker.core.metrics import Metrics
 from broker.core.model import FetchTask, PartOutcome
+from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
 from broker.workers.deliver import Pulse, wait_for
 from broker.workers.media.agenda import Agenda, Job
+from broker.workers.media.fetching import Fetching
 from broker.workers.media.scan import task_entry
 from broker.workers.records import part_record
 
 if TYPE_CHECKING:
-    from broker.core.metrics import Metrics
-    from broker.core.ports import Clock, EventLog, LogEntry, Subscription
-    from broker.workers.media.fetching import Fetching
+    from broker.core.ports import LogEntry
 
 GROUP = "fetch"
 logger = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class Fetcher:
         try:
             task = codec.decode(entry.value, FetchTask)
         except MalformedEntryError:
-            logger.error("not a task", action="media.read", topic=entry.topic, offset=entry.offset)
+            logger.warning("not a task", action="media.read", topic=entry.topic, offset=entry.offset)
             self.agenda.read_past(entry.place, entry.offset)
             return
         self.agenda.add(Job(place=entry.place, offset=entry.offset, task=task, attempt=task.attempt))
@@ -133,9 +134,7 @@ class Fetcher:
 
     async def _failed(self, job: Job, error: Exception) -> None:
         tried = replace(job, attempt=job.attempt + 1)
-        verdict = self.fetching.judge(
-            job.task, error, attempt=tried.attempt, now=self.clock(), grace=self.grace
-        )
+        verdict = self.fetching.judge(job.task, error, attempt=tried.attempt, now=self.clock(), grace=self.grace)
         if verdict.reason is not None:
             await self._tell(tried, self.fetching.lost(job.task, verdict))
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,32 +15,32 @@ from broker.core.erasure import LossReason
 from broker.core.errors import (
     BlobExistsError,
     BlobsUnavailableError,
+    CustodyError,
     DigestMismatchError,
     ForbiddenHostError,
     ObjectGoneError,
-    ProviderRefusedError,
     TooLargeError,
 )
 from broker.core.model import PartOutcome, PartState
+from broker.core.ports import BlobStore, Connector, Entropy
+from broker.core.registry import Registry
+from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
 
     from broker.core.model import FetchTask
-    from broker.core.ports import BlobInfo, BlobStore, Connector, Entropy
-    from broker.core.registry import Registry
-    from broker.workers.witness import Witness
+    from broker.core.ports import BlobInfo
 
-_FINAL = {
-    TooLargeError: LossReason.TOO_LARGE,
-    ForbiddenHostError: LossReason.FORBIDDEN_HOST,
-}
-_CERTAIN_AFTER = {
+_CERTAIN_AFTER: dict[type[Exception], tuple[float, LossReason]] = {
+    TooLargeError: (1, LossReason.TOO_LARGE),
+    ForbiddenHostError: (1, LossReason.FORBIDDEN_HOST),
     DigestMismatchError: (3, LossReason.DIGEST_MISMATCH),
     ObjectGoneError: (8, LossReason.GONE),
 }
-_BUG_ATTEMPTS = 8
+"""After how many tries an error makes a part lost; other errors of Custody's never do, before the deadline."""
+_BUG = (8, LossReason.UNSTORABLE)
+_NEVER = (math.inf, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +94,12 @@ class Fetching:
         """What an error means for a part after `attempt` tries. An outage of the blobs never makes a part lost."""
         if isinstance(error, BlobsUnavailableError):
             return Verdict(reason=None)
-        if (final := _FINAL.get(type(error))) is not None:
-            return Verdict(reason=final)
-        witnessed = self.witness.vouches(task.provider, task.account)
-        tries, reason = _CERTAIN_AFTER.get(type(error), (0, None))
-        if reason is LossReason.GONE and witnessed:
-            return Verdict(reason=reason, witnessed=True)
-        if reason is not None and attempt >= tries:
+        if isinstance(error, ObjectGoneError) and self.witness.vouches(task.provider, task.account):
+            return Verdict(reason=LossReason.GONE, witnessed=True)
+        tries, reason = _certain_after(error)
+        if attempt >= tries:
             return Verdict(reason=reason)
-        if now > task.fetch_by + grace and not isinstance(error, ProviderRefusedError):
-            return Verdict(reason=LossReason.EXPIRED)
-        if not hasattr(error, "code") and attempt >= _BUG_ATTEMPTS:
-            return Verdict(reason=LossReason.UNSTORABLE)
-        return Verdict(reason=None)
+        return Verdict(reason=LossReason.EXPIRED if now > task.fetch_by + grace else None)
 
     async def _kept_before(self, task: FetchTask) -> BlobInfo | None:
         """The blob of an earlier try of this very part, if its digest is the announced one."""
@@ -147,6 +142,10 @@ class Fetching:
             )
         self.witness.saw(task.provider, task.account)
         return info
+
+
+def _certain_after(error: Exception) -> tuple[float, LossReason | None]:
+    return _CERTAIN_AFTER.get(type(error), _NEVER if isinstance(error, CustodyError) else _BUG)
 
 
 def _places(task: FetchTask) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from broker.core import codec
 from broker.core.errors import MalformedEntryError
 from broker.core.model import FetchTask
-from broker.core.ports import NewEntry
+from broker.core.ports import EventLog, NewEntry
 from broker.core.seal import event_headers
 from broker.core.topics import Stream, topic_name
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from broker.core.model import Record
-    from broker.core.ports import EventLog, LogEntry
+    from broker.core.ports import LogEntry
 
 GROUP = "media"
 logger = structlog.get_logger(__name__)

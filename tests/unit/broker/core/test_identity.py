@@ -70,10 +70,7 @@ def test_ids_and_pseudonyms_have_known_answers() -> None:
         KEY.target_id(provider=provider, account=NUMBER, object_kind="media", object_id="1003383421387256")
         == "tgt_aqpcllrs5gvlw3fnnsngogd762y2nb6f"
     )
-    assert (
-        KEY.fingerprint(b'{"a":1}').hex()
-        == "7e3adeda387065fa7451a5e9205bd69aec974b517b2a30f46de020c6666a85df"
-    )
+    assert KEY.fingerprint(b'{"a":1}').hex() == "7e3adeda387065fa7451a5e9205bd69aec974b517b2a30f46de020c6666a85df"
     assert identity.variant_id("rec_a", bytes(32)) == "var_ezfjcvcghnatabujpatbtlhxjwcqlhxl"
 
 

@@ -69,7 +69,7 @@ class Harness:
     async def run_until(self, condition: Callable[[], bool]) -> None:
         running = asyncio.create_task(self.delivery.run())
         async with asyncio.timeout(20):
-            while not condition() and not running.done():
+            while not condition() and not running.done():  # noqa: ASYNC110 - the condition is any of the test's own
                 await asyncio.sleep(0.001)
         self.stop.set()
         await running
@@ -111,7 +111,7 @@ async def test_one_poison_entry_is_set_aside_and_the_others_are_handled(poison: 
 
 
 async def test_setting_aside_waits_out_an_outage() -> None:
-    def refuse(batch: Sequence[LogEntry]) -> None:
+    def refuse(_batch: Sequence[LogEntry]) -> None:
         raise UnstorableError("all")
 
     harness = Harness(entries(1), refuse)
