@@ -1,0 +1,3 @@
+"""Custody: WhatsApp Business conversations brought home, kept first and erased at the provider after."""
+
+__version__ = "0.1.0"
