@@ -1,0 +1,1 @@
+"""Records and blobs in Postgres, and Postgres itself for one-machine installations."""

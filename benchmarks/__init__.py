@@ -1,0 +1,1 @@
+"""How fast, next to a floor measured in the same run."""

@@ -1,0 +1,93 @@
+"""Fixtures and options for the whole tree of tests.
+
+`postgres_server` is one server for the run, `database` a fresh database on it. `seed` differs for each test
+and run and is printed; `fault_seed` runs a test once for each of a fixed series.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+import pytest_asyncio
+
+from tests.servers import SharedPostgres, shared_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
+
+SEED_VARIABLE = "CUSTODY_TEST_SEED"
+_RUN_SEED = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(32))
+_FAULT_TESTS = Path(__file__).with_name("fault")
+
+hypothesis.settings.register_profile("laptop", deadline=None, print_blob=True)
+if not os.environ.get("CI"):  # there hypothesis' own profile holds: the same examples every time
+    hypothesis.settings.load_profile("laptop")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("custody")
+    group.addoption("--fault-seeds", type=int, default=2, help="seeds for each fault test (default: 2)")
+    group.addoption(
+        "--progress",
+        type=Path,
+        help="leave out the tests named in this file, and name there each that passes: resumes a long run",
+    )
+
+
+def pytest_report_header() -> str:
+    return f"seed: {_RUN_SEED} ({SEED_VARIABLE}={_RUN_SEED} repeats this run)"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "fault_seed" in metafunc.fixturenames:
+        seeds = range(1, metafunc.config.getoption("--fault-seeds") + 1)
+        metafunc.parametrize("fault_seed", seeds, ids=[f"seed{seed}" for seed in seeds])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_FAULT_TESTS):
+            item.add_marker("fault")
+    progress: Path | None = config.getoption("--progress")
+    if progress is not None and progress.exists():
+        passed = set(progress.read_text().splitlines())
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in passed])
+        items[:] = [item for item in items if item.nodeid not in passed]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    progress: Path | None = item.config.getoption("--progress")
+    if progress is not None and report.when == "call" and report.passed:
+        with progress.open("a") as file:
+            file.write(f"{item.nodeid}\n")
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A number of this test's own, the same again for the same run seed; shown if the test fails."""
+    value = random.Random(f"{_RUN_SEED}/{request.node.nodeid}").getrandbits(32)
+    print(f"seed {value}, from {SEED_VARIABLE}={_RUN_SEED}")  # noqa: T201 - pytest shows it with a failure
+    return value
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres_server() -> AsyncIterator[SharedPostgres]:
+    """One real Postgres for the run, not to be stopped: private_postgres() makes others."""
+    async with shared_postgres() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def database(postgres_server: SharedPostgres) -> AsyncIterator[str]:
+    """The superuser's DSN of a fresh, empty database, dropped afterwards."""
+    dsn = await postgres_server.create_database()
+    yield dsn
+    await postgres_server.drop_database(dsn)

@@ -1,0 +1,1 @@
+"""Faults against real servers; each test ends in an account that closes."""
