@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from broker.core.errors import ProviderRefusedError
+from broker.core.errors import ProviderRefusedError, UnregisteredError
 from broker.core.identity import TenantKey
 
 
@@ -78,6 +78,13 @@ class Registry:
     def __post_init__(self) -> None:
         by_id = {(one.provider, one.id): one for one in self.accounts.values()}
         object.__setattr__(self, "_by_id", by_id)
+
+    def tenant(self, name: str) -> Tenant:
+        """A tenant whose entries are in the log; `UnregisteredError` when it is not registered (any more)."""
+        found = self.tenants.get(name)
+        if found is None:
+            raise UnregisteredError(f"tenant {name} has entries in the log and is not registered: custody tenant apply")
+        return found
 
     def account_of(self, *, provider: str, account: str) -> Account | None:
         """The account with the provider's id `account`."""

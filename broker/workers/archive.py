@@ -16,7 +16,7 @@ from msgspec import UNSET
 
 from broker.core import codec
 from broker.core.delivery import code_of
-from broker.core.errors import LogChangedError, MalformedEntryError, UnregisteredError
+from broker.core.errors import LogChangedError, MalformedEntryError
 from broker.core.metrics import Metrics
 from broker.core.model import KeptNotice, Origin
 from broker.core.ports import (
@@ -136,12 +136,7 @@ class Archive:
         )
 
     def _tenant(self, entry: LogEntry) -> Tenant:
-        name = split_topic(entry.topic)[0]
-        tenant = self.registry().tenants.get(name)
-        if tenant is None:
-            message = f"tenant {name} has entries in the log and is not registered; custody tenant apply"
-            raise UnregisteredError(message)
-        return tenant
+        return self.registry().tenant(split_topic(entry.topic)[0])
 
     def _policy(self, record: Record, tenant: Tenant) -> ErasurePolicy:
         envelope, received_at = record.envelope, record.arrival.received_at

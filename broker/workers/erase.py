@@ -63,7 +63,7 @@ class Erase:
         await self.log.append(
             [
                 entry_of(
-                    receipt_record(command, outcome, key=self.registry().tenants[command.tenant].key),
+                    receipt_record(command, outcome, key=self.registry().tenant(command.tenant).key),
                     key=f"{command.provider}/{command.account}",
                 )
                 for (_, command), outcome in zip(commands, outcomes, strict=True)

@@ -11,9 +11,9 @@ import structlog
 
 from broker.core import codec
 from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import CustodyError, MalformedEntryError, OwnershipLostError, RetryableError
+from broker.core.errors import CustodyError, MalformedEntryError, OwnershipLostError, RetryableError, UnregisteredError
 from broker.core.metrics import Metrics
-from broker.core.model import FetchTask, PartOutcome
+from broker.core.model import FetchTask, PartOutcome, PartState
 from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
 from broker.workers.deliver import Pulse, wait_for
@@ -54,16 +54,16 @@ class Fetcher:
 
     async def run(self) -> None:
         """Turns until `stop`; fetches under way are given up, and done again after the restart."""
-        hands = [asyncio.create_task(self._work(), name="media.fetch") for _ in range(self.concurrency)]
         try:
-            while not self.stop.is_set():
-                self.pulse.beats += 1
-                await self._read()
-                await self._settle()
+            async with asyncio.TaskGroup() as group:
+                hands = [group.create_task(self._work(), name="media.fetch") for _ in range(self.concurrency)]
+                while not self.stop.is_set():
+                    self.pulse.beats += 1
+                    await self._read()
+                    await self._settle()
+                for hand in hands:
+                    hand.cancel()
         finally:
-            for hand in hands:
-                hand.cancel()
-            await asyncio.gather(*hands, return_exceptions=True)
             await self._settle()
             await self.subscription.close()
 
@@ -160,15 +160,15 @@ class Fetcher:
 
     async def _tell(self, job: Job, outcome: PartOutcome) -> None:
         """Appends the result; the job is done only then."""
-        tenant = self.fetching.registry().tenants[job.task.tenant]
-        record = part_record(job.task, outcome, key=tenant.key, now=self.clock())
         try:
+            tenant = self.fetching.registry().tenant(job.task.tenant)
+            record = part_record(job.task, outcome, key=tenant.key, now=self.clock())
             await self.log.append([entry_of(record)])
-        except RetryableError as error:
+        except (RetryableError, UnregisteredError) as error:
             self.metrics.count("custody.media.retries", code=code_of(error))
             self.agenda.wait(job, self.clock() + timedelta(seconds=self.policy.wait_seconds(job.attempt + 1)))
             return
         self.agenda.done(job)
         self.pulse.handled += 1
-        reason = "" if outcome.state == "kept" else str(outcome.reason)
+        reason = "" if outcome.state == PartState.KEPT else str(outcome.reason)
         self.metrics.count("custody.media.parts", state=outcome.state, reason=reason)

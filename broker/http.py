@@ -1,0 +1,161 @@
+"""The HTTP side of a process: webhook routes, and health for whoever runs it.
+
+Readiness means that the log answers. Liveness means that every worker's loop turns, never that a dependency answers: an
+outage of the store must not restart anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+
+from broker.core.errors import RetryableError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from broker.core.ports import EventLog
+    from broker.workers.deliver import Pulse
+
+FROZEN_AFTER_SECONDS = 120.0
+logger = structlog.get_logger(__name__)
+
+
+class Process(Protocol):
+    """What the health of a process is read from."""
+
+    @property
+    def stop(self) -> asyncio.Event:
+        """Set once the process is to end."""
+        ...
+
+    @property
+    def pulses(self) -> Mapping[str, Pulse]:
+        """Each worker's signs of life."""
+        ...
+
+    async def log(self) -> EventLog:
+        """The log that webhooks are appended to."""
+        ...
+
+
+@dataclass(slots=True)
+class Liveness:
+    """Whether every loop has turned lately. Looked at by whoever asks, so that asking costs no timer."""
+
+    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def frozen(self, pulses: Mapping[str, Pulse], now: float) -> list[str]:
+        """The workers whose loop has not turned for `FROZEN_AFTER_SECONDS`."""
+        frozen = []
+        for name, pulse in pulses.items():
+            beats, since = self.seen.get(name, (-1, now))
+            if beats != pulse.beats:
+                self.seen[name] = (pulse.beats, now)
+            elif now - since > FROZEN_AFTER_SECONDS:
+                frozen.append(name)
+        return frozen
+
+
+@dataclass(slots=True)
+class Health:
+    """The health routes of a process."""
+
+    process: Process
+    liveness: Liveness = field(default_factory=Liveness)
+
+    def routes(self) -> list[BaseRoute]:
+        """`/health/live`, `/health/ready`, and `/health/workers` for a person."""
+        return [
+            Route("/health/live", self.live),
+            Route("/health/ready", self.ready),
+            Route("/health/workers", self.workers),
+        ]
+
+    async def live(self, _request: Request) -> JSONResponse:
+        """200 while every loop turns; 503 names those that do not."""
+        frozen = self.liveness.frozen(self.process.pulses, time.monotonic())
+        return JSONResponse({"live": not frozen, "frozen": frozen}, status_code=503 if frozen else 200)
+
+    async def ready(self, _request: Request) -> JSONResponse:
+        """200 while the log answers and the process is not about to end."""
+        if self.process.stop.is_set():
+            return JSONResponse({"ready": False, "why": "draining"}, status_code=503)
+        try:
+            await (await self.process.log()).ping()
+        except RetryableError as error:
+            return JSONResponse({"ready": False, "why": error.code}, status_code=503)
+        return JSONResponse({"ready": True})
+
+    async def workers(self, _request: Request) -> JSONResponse:
+        """How each worker is."""
+        return JSONResponse(
+            {
+                name: {
+                    "beats": pulse.beats,
+                    "handled": pulse.handled,
+                    "waiting_for": pulse.waiting_for,
+                    "stopped": {f"{place.topic}/{place.partition}": code for place, code in pulse.stopped.items()},
+                }
+                for name, pulse in self.process.pulses.items()
+            }
+        )
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the process."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Takes none."""
+        yield
+
+
+async def serve(routes: Sequence[BaseRoute], process: Process, *, host: str, port: int, drain_seconds: float) -> None:
+    """Serves until the process is to stop, then lets requests under way finish. Port 0 takes a free one."""
+    application = Starlette(routes=[*routes, *Health(process).routes()])
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, round(drain_seconds)),
+    )
+    listener = _listen(host, port)
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    logger.info("listening", action="http.listening", host=host, port=listener.getsockname()[1])
+    stopping = asyncio.create_task(process.stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    stopping.cancel()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        why = (error.strerror or "can't be taken").lower()
+        raise SettingsError([f"CUSTODY_EDGE__PORT: {host}:{port}: {why}; for example 8400"]) from None
+    listener.listen(2048)
+    listener.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    return listener

@@ -1,0 +1,282 @@
+"""Running the workers: each alone or all in one process, until SIGTERM or SIGINT.
+
+On a signal the edge turns unready and drains, every worker finishes and commits the batch in hand, and partitions are given
+back at once. A server that is down at the start is waited for: no worker holds up another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import structlog
+
+from broker import app
+from broker.core.delivery import DeliveryPolicy, code_of
+from broker.core.errors import CustodyError, RetryableError
+from broker.core.metrics import Metrics
+from broker.core.ports import BlobStore, Connector, EventLog, RecordStore
+from broker.core.registry import Registry
+from broker.core.topics import ARCHIVED_STREAMS, Stream
+from broker.http import serve
+from broker.settings import Settings
+from broker.workers import archive, claim, erase, media, relay
+from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
+from broker.workers.media import fetcher, scan
+from broker.workers.witness import Witness
+
+WORKERS = ("edge", "archive", "media", "relay", "erase", "claim")
+
+T = TypeVar("T")
+logger = structlog.get_logger(__name__)
+
+
+def now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """The workers of one process and what they share. Opened lazily, so that each needs only its own servers."""
+
+    settings: Settings
+    registry: Callable[[], Registry]
+    metrics: Metrics
+    stop: asyncio.Event
+    exits: AsyncExitStack
+    pulses: dict[str, Pulse] = field(default_factory=dict)
+    _opened: dict[str, asyncio.Future[object]] = field(default_factory=dict)
+
+    async def run(self, names: Sequence[str]) -> None:
+        """Runs these until `stop`; the first that fails for good ends them all."""
+        starters: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "edge": self._edge,
+            "archive": self._archive,
+            "media": self._media,
+            "relay": self._relay,
+            "erase": self._erase,
+            "claim": self._claim,
+        }
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(_named(name, starters[name], self.stop), name=name)
+                if "edge" not in names and self.settings.health_port is not None:
+                    group.create_task(self._serve_health())
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+
+    async def _edge(self) -> None:
+        log = await self.log()
+        routes = [
+            route
+            for provider in app.providers(self.settings)
+            for route in provider.routes(
+                registry=self.registry,
+                log=log,
+                clock=now,
+                entropy=secrets.token_bytes,
+                metrics=self.metrics,
+                draining=self.stop.is_set,
+            )
+        ]
+        edge = self.settings.edge
+        await serve(routes, self, host=edge.host, port=edge.port, drain_seconds=edge.drain_seconds)
+
+    async def _serve_health(self) -> None:
+        port = self.settings.health_port or 0
+        await serve([], self, host=self.settings.edge.host, port=port, drain_seconds=0)
+
+    async def _archive(self) -> None:
+        log, store = await self.log(), await self._records()
+        keeper = archive.Archive(
+            log=log,
+            store=store,
+            registry=self.registry,
+            capabilities={name: one.capabilities for name, one in (await self._connectors()).items()},
+            metrics=self.metrics,
+            clock=now,
+            entropy=secrets.token_bytes,
+        )
+        streams = [str(stream) for stream in ARCHIVED_STREAMS]
+        subscription = await log.subscribe(archive.GROUP, streams, start_at=keeper.start_at)
+        keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
+        await keeper.delivery.run()
+
+    async def _media(self) -> None:
+        log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
+        workers = self.settings.workers
+        scanner = scan.MediaScan(log=log)
+        subscription = await log.subscribe(scan.GROUP, [Stream.MESSAGES])
+        worker = fetcher.Fetcher(
+            log=log,
+            subscription=await log.subscribe(fetcher.GROUP, [Stream.FETCHES]),
+            fetching=media.Fetching(
+                connectors=connectors,
+                registry=self.registry,
+                blobs=blobs,
+                witness=self._witness(),
+                entropy=secrets.token_bytes,
+            ),
+            metrics=self.metrics,
+            clock=now,
+            stop=self.stop,
+            policy=DeliveryPolicy(
+                first_wait_seconds=5 * workers.first_wait_seconds, most_wait_seconds=60 * workers.most_wait_seconds
+            ),
+            concurrency=workers.media_concurrency,
+            grace=timedelta(seconds=workers.media_grace_seconds),
+            pulse=self._pulse("media"),
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._delivery("scan", subscription, scanner.handle, scanner.set_aside).run())
+            group.create_task(worker.run())
+
+    async def _relay(self) -> None:
+        workers = self.settings.workers
+        await relay.Relay(
+            log=await self.log(),
+            store=await self._records(),
+            metrics=self.metrics,
+            clock=now,
+            stop=self.stop,
+            lease=timedelta(seconds=workers.erase_lease_seconds),
+            batch=workers.relay_batch,
+            poll_seconds=workers.relay_poll_seconds,
+            policy=self._policy(),
+            pulse=self._pulse("relay"),
+        ).run()
+
+    async def _erase(self) -> None:
+        log = await self.log()
+        eraser = erase.Erase(
+            log=log,
+            connectors=await self._connectors(),
+            registry=self.registry,
+            witness=self._witness(),
+            metrics=self.metrics,
+            clock=now,
+            entropy=secrets.token_bytes,
+            concurrency=self.settings.workers.erase_concurrency,
+        )
+        subscription = await log.subscribe(erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
+        await self._delivery("erase", subscription, eraser.handle, eraser.set_aside).run()
+
+    async def _claim(self) -> None:
+        log = await self.log()
+        await claim.Claim(
+            log=log,
+            subscription=await log.subscribe(claim.GROUP, [Stream.BODIES]),
+            connectors=await self._connectors(),
+            registry=self.registry,
+            entropy=secrets.token_bytes,
+            stop=self.stop,
+            poll_seconds=self.settings.workers.claim_poll_seconds,
+            pulse=self._pulse("claim"),
+        ).run()
+
+    def _delivery(self, worker: str, subscription: app.Subscription, handler: Handler, set_aside: SetAside) -> Delivery:
+        return Delivery(
+            worker=worker,
+            subscription=subscription,
+            handler=handler,
+            set_aside=set_aside,
+            policy=self._policy(),
+            metrics=self.metrics,
+            stop=self.stop,
+            idle_wait_seconds=self.settings.workers.idle_wait_seconds,
+            pulse=self._pulse(worker),
+        )
+
+    def _policy(self) -> DeliveryPolicy:
+        workers = self.settings.workers
+        return DeliveryPolicy(
+            first_wait_seconds=workers.first_wait_seconds,
+            most_wait_seconds=workers.most_wait_seconds,
+            dead_letters_in_a_row=workers.dead_letters_in_a_row,
+            batch_entries=workers.batch_entries,
+        )
+
+    def _pulse(self, worker: str) -> Pulse:
+        return self.pulses.setdefault(worker, Pulse())
+
+    def _witness(self) -> Witness:
+        return Witness(clock=now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
+
+    async def log(self) -> EventLog:
+        return await self._once("log", app.open_log)
+
+    async def _records(self) -> RecordStore:
+        return await self._once("records", app.open_records)
+
+    async def _blobs(self) -> BlobStore:
+        return await self._once("blobs", app.open_blobs)
+
+    async def _connectors(self) -> Mapping[str, Connector]:
+        return await self._once("connectors", app.open_connectors)
+
+    async def _once(self, name: str, opener: Callable[[Settings], Awaitable[T]]) -> T:
+        """Opens what workers share once, and waits for a server that is down."""
+        if name not in self._opened:
+            self._opened[name] = asyncio.ensure_future(self._open(name, opener))
+        found: T = await asyncio.shield(self._opened[name])  # type: ignore[assignment]
+        return found
+
+    async def _open(self, name: str, opener: Callable[[Settings], Awaitable[T]]) -> T:
+        attempt = 0
+        while True:
+            try:
+                found = await opener(self.settings)
+                break
+            except RetryableError as error:
+                attempt += 1
+                logger.warning("waiting", action="run.opening", server=name, code=code_of(error), why=str(error))
+                await wait_for(self.stop, self._policy().wait_seconds(attempt))
+                if self.stop.is_set():
+                    raise
+        return found
+
+
+async def run_workers(settings: Settings, names: Sequence[str]) -> None:
+    """Runs these workers (all of them when none is named) until SIGTERM or SIGINT.
+
+    Raises what ended them: a `FatalError` at the start, such as a schema that this version does not know.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    async with AsyncExitStack() as exits:
+        registry = await exits.enter_async_context(app.live_registry(settings))
+        metrics = app.metrics(settings)
+        runner = Runner(settings=settings, registry=registry, metrics=metrics, stop=stop, exits=exits)
+        await runner.run(names or WORKERS)
+
+
+async def _named(name: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    try:
+        await start()
+    except RetryableError:
+        if not stop.is_set():
+            raise
+    logger.info("stopped", action="run.stopped", worker=name)
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to tell of: one of Custody's own if there is one."""
+    flat = list(_flat(failures))
+    return next((one for one in flat if isinstance(one, CustodyError)), flat[0])
+
+
+def _flat(failures: BaseExceptionGroup[BaseException]) -> Sequence[BaseException]:
+    found: list[BaseException] = []
+    for one in failures.exceptions:
+        found += _flat(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found
