@@ -18,9 +18,13 @@ def announced_sha256(text: str | None) -> bytes | None:
         return None
     try:
         if len(text) == _HEX_CHARACTERS:
-            return bytes.fromhex(text)
+            return _whole(bytes.fromhex(text))
         standard = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
         decoded = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except (ValueError, binascii.Error):
         return None
-    return decoded if len(decoded) == SHA256_BYTES else None
+    return _whole(decoded)
+
+
+def _whole(digest: bytes) -> bytes | None:
+    return digest if len(digest) == SHA256_BYTES else None

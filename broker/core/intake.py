@@ -19,7 +19,7 @@ from broker.core.codec import canonical
 from broker.core.item import Change, Item
 from broker.core.model import Delivery, Kind, Origin, Record, UnclaimedBody
 from broker.core.ports import Capabilities, Entropy, NewEntry
-from broker.core.registry import Account, App, Registry, Tenant
+from broker.core.registry import App, Registry, Tenant
 from broker.core.seal import Sealer, entry_of, event_headers
 from broker.core.topics import unclaimed_topic
 
@@ -98,15 +98,9 @@ class Directory:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._own: dict[tuple[str, str], Account] = {}
-        self._accounts: set[tuple[str, str]] = set()
-        self._groups: dict[tuple[str, str], set[str]] = defaultdict(set)
-        self._all_groups: set[tuple[str, str]] = set()
+        self._groups: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
         for account in registry.accounts.values():
-            self._own[account.app, account.id] = account
-            self._accounts.add((account.provider, account.id))
-            self._groups[account.app, account.group].add(account.tenant)
-            self._all_groups.add((account.provider, account.group))
+            self._groups[account.provider, account.group].add((account.app, account.tenant))
 
     def renew(self, registry: Registry) -> Directory:
         """This directory while the registry is still the same value, else a new one."""
@@ -121,19 +115,21 @@ class Directory:
         return self._owned(app.tenant, f"app.{app.name}")
 
     def _of_account(self, app: App, account_id: str) -> Owner | Reason:
-        account = self._own.get((app.name, account_id))
-        if account is not None:
-            return self._owned(account.tenant, account.id, account.posture.storage)
-        known = (app.provider, account_id) in self._accounts
-        return Reason.FOREIGN_ACCOUNT if known else Reason.UNKNOWN_ACCOUNT
+        account = self.registry.account_of(provider=app.provider, account=account_id)
+        if account is None:
+            return Reason.UNKNOWN_ACCOUNT
+        if account.app != app.name:
+            return Reason.FOREIGN_ACCOUNT
+        return self._owned(account.tenant, account.id, account.posture.storage)
 
     def _of_group(self, app: App, group: str) -> Owner | Reason:
-        tenants = self._groups.get((app.name, group), set())
+        holders = self._groups.get((app.provider, group), set())
+        tenants = {tenant for name, tenant in holders if name == app.name}
         if len(tenants) == 1:
-            return self._owned(next(iter(tenants)), f"waba.{group}")
+            return self._owned(tenants.pop(), f"waba.{group}")
         if tenants:
             return Reason.SHARED_GROUP
-        return Reason.FOREIGN_ACCOUNT if (app.provider, group) in self._all_groups else Reason.UNKNOWN_ACCOUNT
+        return Reason.FOREIGN_ACCOUNT if holders else Reason.UNKNOWN_ACCOUNT
 
     def _owned(self, tenant: str, account: str, storage: str = "default") -> Owner | Reason:
         found = self.registry.tenants.get(tenant)
@@ -184,10 +180,15 @@ def claim(
 
     Nothing is kept raw anew: while `unclaimed` is not empty the body stays where it lies, to be tried again.
     Claiming twice is harmless, since record ids depend on neither the time nor the connector's version.
+    `connector` is the version that parses now.
     """
     app = directory.registry.apps.get(body.app)
     if app is None or app.provider != body.provider:
         return Intake(unclaimed={Reason.UNKNOWN_APP: 1})
+    try:
+        changes = parse(body.body)
+    except Exception as error:  # noqa: BLE001 - it lies there because of such a fault, or waits until it is mended
+        return Intake(unclaimed={Reason.UNREADABLE: 1}, faults=(type(error).__name__,))
     desk = _Desk(
         delivery=SignedDelivery(app=app, id=body.delivery.id, received_at=body.received_at, connector=connector),
         directory=directory,
@@ -196,7 +197,7 @@ def claim(
         index=body.delivery.index,
         keeps_raw=False,
     )
-    return desk.work_through(parse(body.body))
+    return desk.work_through(changes)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -329,8 +329,8 @@ class UnclaimedBody:
 
     provider: str
     app: str
-    account: str | UnsetType
-    account_group: str | UnsetType
+    account: str | UnsetType = UNSET
+    account_group: str | UnsetType = UNSET
     received_at: datetime
     delivery: Delivery
     body: bytes = field(repr=False)

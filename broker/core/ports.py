@@ -274,12 +274,19 @@ class KeptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPart:
-    """A part whose bytes lie in the blob store."""
+    """A part whose bytes lie in the blob store.
+
+    `kept_at`: when both the record that names it and its bytes were kept. `shared`: it has the blob of another part
+    of the same provider object, which had been erased when this part was named.
+    """
 
     record_id: str
     number: int
+    target_id: str
     place: str
     size: int
+    kept_at: datetime
+    shared: bool = False
     sha256: bytes = field(repr=False)
 
 

@@ -7,6 +7,7 @@ it was kept from.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +19,7 @@ from broker.core import codec
 from broker.core.delivery import code_of
 from broker.core.errors import LogChangedError, MalformedEntryError
 from broker.core.metrics import Metrics
-from broker.core.model import KeptNotice, Origin
+from broker.core.model import KeptNotice, Kind, Origin
 from broker.core.ports import (
     Arrived,
     Capabilities,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 GROUP = "archive"
 REDRIVE_HEADER = "custody-redrive-of"
+PROVIDER_DROPPED = "provider_dropped"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +77,16 @@ class Archive:
         ]
         if notices:
             await self.log.append(notices)
-        for answer in answers:
-            self.metrics.count("custody.keep.answers", outcome=answer.outcome)
+        self._count(arrived, answers)
+
+    def _count(self, arrived: Sequence[Arrived], answers: Sequence[Answer]) -> None:
+        for outcome, amount in Counter(answer.outcome for answer in answers).items():
+            self.metrics.count("custody.keep.answers", amount, outcome=outcome)
+        dropped = sum(
+            one.record.envelope.kind == Kind.GAP and one.record.envelope.type == PROVIDER_DROPPED for one in arrived
+        )
+        if dropped:
+            self.metrics.count("custody.gaps.data_loss", dropped)
 
     async def set_aside(self, entry: LogEntry, error: Exception, attempts: int) -> None:
         """Puts an entry's own bytes on `dead`, and a gap record in its place in the store."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from broker.core import identity
+from broker.core.delivery import code_of
 from broker.core.digests import announced_sha256
 from broker.core.erasure import LossReason
 from broker.core.errors import (
@@ -17,9 +18,7 @@ from broker.core.errors import (
     BlobsUnavailableError,
     CustodyError,
     DigestMismatchError,
-    ForbiddenHostError,
     ObjectGoneError,
-    TooLargeError,
 )
 from broker.core.model import PartOutcome, PartState
 from broker.core.ports import BlobStore, Connector, Entropy
@@ -32,13 +31,14 @@ if TYPE_CHECKING:
     from broker.core.model import FetchTask
     from broker.core.ports import BlobInfo
 
-_CERTAIN_AFTER: dict[type[Exception], tuple[float, LossReason]] = {
-    TooLargeError: (1, LossReason.TOO_LARGE),
-    ForbiddenHostError: (1, LossReason.FORBIDDEN_HOST),
-    DigestMismatchError: (3, LossReason.DIGEST_MISMATCH),
-    ObjectGoneError: (8, LossReason.GONE),
+_CERTAIN_AFTER: dict[str, tuple[float, LossReason]] = {
+    "too_large": (1, LossReason.TOO_LARGE),
+    "forbidden_host": (1, LossReason.FORBIDDEN_HOST),
+    "unaddressed": (1, LossReason.UNADDRESSED),
+    "digest_mismatch": (3, LossReason.DIGEST_MISMATCH),
+    "gone": (8, LossReason.GONE),
 }
-"""After how many tries an error makes a part lost; other errors of Custody's never do, before the deadline."""
+"""After how many tries an error, by its code, makes a part lost; others never do before the deadline."""
 _BUG = (8, LossReason.UNSTORABLE)
 _NEVER = (math.inf, None)
 
@@ -145,7 +145,7 @@ class Fetching:
 
 
 def _certain_after(error: Exception) -> tuple[float, LossReason | None]:
-    return _CERTAIN_AFTER.get(type(error), _NEVER if isinstance(error, CustodyError) else _BUG)
+    return _CERTAIN_AFTER.get(code_of(error), _NEVER if isinstance(error, CustodyError) else _BUG)
 
 
 def _places(task: FetchTask) -> tuple[str, str]:

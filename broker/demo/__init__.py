@@ -1,0 +1,5 @@
+"""The main job on one machine: traffic comes in, is kept in a real Postgres, and is erased at a simulated provider."""
+
+from broker.demo.stage import Demo, DemoOptions
+
+__all__ = ["Demo", "DemoOptions"]

@@ -1,0 +1,146 @@
+"""What a person sees of a demo: progress, then the account, the provider's word, and where to look further."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from broker.core.account import Account
+    from broker.demo.stage import Glimpse, Outcome
+
+_BARS = (
+    ("inbound", "WhatsApp messages sent"),
+    ("accepted", "accepted by the edge"),
+    ("kept", "records kept in Postgres"),
+    ("fetched", "photos and documents fetched"),
+    ("erased", "erased at the provider"),
+)
+
+
+def as_json(outcome: Outcome) -> str:
+    """The whole outcome as one JSON document; the account's fields on top, summed over the tenants."""
+    document: dict[str, Any] = {
+        **_plain(outcome.account),
+        "provider_still_holds": sum(outcome.verdict.still_holds.values()),
+        "provider_still_holds_by_object": dict(outcome.verdict.still_holds),
+        "residue_texts": outcome.verdict.residue_texts,
+        "residue_texts_until": outcome.verdict.residue_until and outcome.verdict.residue_until.isoformat(),
+        "closed": outcome.closed,
+        "problems": list(outcome.problems),
+        "tenants": {tenant: _plain(account) for tenant, account in outcome.accounts.items()},
+        "provider": dict(outcome.provider),
+        "seconds": round(outcome.seconds, 3),
+        "peak_memory_bytes": dict(outcome.peak_memory_bytes),
+    }
+    return json.dumps(document, indent=2, sort_keys=True)
+
+
+def _plain(account: Account) -> dict[str, Any]:
+    return asdict(account)
+
+
+@contextmanager
+def live(console: Console, *, messages: int) -> Iterator[Callable[[Glimpse], None]]:
+    """Shows progress until the block is left."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<30}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bars = {name: progress.add_task(words, total=messages or None) for name, words in _BARS}
+
+        def show(glimpse: Glimpse) -> None:
+            for name, bar in bars.items():
+                done = getattr(glimpse, name)
+                whole = messages if name == "inbound" and messages else None
+                progress.update(bar, completed=done, total=whole)
+
+        yield show
+
+
+def print_outcome(console: Console, outcome: Outcome, *, settings: Path, example: str | None) -> None:
+    """The account as a table, what the provider still holds, and three commands to look further."""
+    console.print(_account_table(outcome))
+    console.print(_holds(outcome))
+    if outcome.closed:
+        console.print(f"[bold green]The account closes[/], {outcome.seconds:.1f} s after the first message.")
+    else:
+        console.print("[bold red]The account does not close:[/]")
+        for problem in outcome.problems:
+            console.print(f"  {problem}", markup=False)
+    _print_further(console, settings, example)
+
+
+def _account_table(outcome: Outcome) -> Table:
+    table = Table(title="The account", title_justify="left")
+    table.add_column("")
+    for tenant in outcome.accounts:
+        table.add_column(tenant, justify="right")
+    table.add_column("total", justify="right")
+    columns = [*outcome.accounts.values(), outcome.account]
+    for heading, rows in _LINES.items():
+        for name, meaning in rows.items():
+            table.add_row(f"{name}  [dim]{meaning}[/]", *(str(getattr(one, name)) for one in columns))
+        table.add_section()
+        del heading
+    return table
+
+
+_LINES: Mapping[str, Mapping[str, str]] = {
+    "messages": {
+        "accepted": "answered 200, and in the log",
+        "kept": "in the store, once each",
+        "duplicates": "delivered again",
+        "variants": "same id, other content: kept beside the first",
+        "dead": "set aside, with a gap record",
+        "unprocessed": "in the log, not in the store yet",
+        "lost": "in a gap of the log that someone accepted",
+    },
+    "parts": {
+        "parts": "photos, voice notes, documents named",
+        "parts_kept": "in the blob store, digest checked",
+        "parts_lost": "gone before they could be fetched, or refused",
+        "parts_open": "still to be fetched",
+    },
+    "targets": {
+        "targets": "provider objects to erase",
+        "erased": "deleted there, with a receipt",
+        "already_gone": "no longer there",
+        "residue": "can't be erased",
+        "expired": "past the provider's own deadline",
+        "open": "still to be erased",
+    },
+    "gaps": {"gaps": "known to be missing, each a record"},
+}
+
+
+def _holds(outcome: Outcome) -> str:
+    held = outcome.verdict.still_holds
+    until = outcome.verdict.residue_until
+    lines = [
+        f"The provider still holds, by its own word: {held.get('message', 0)} texts and {held.get('media', 0)} media.",
+        f"Custody's residue: {outcome.verdict.residue_texts} texts, which have no delete verb"
+        + (f"; the last expires on {until:%Y-%m-%d}." if until else "."),
+    ]
+    return "\n".join(lines)
+
+
+def _print_further(console: Console, settings: Path, example: str | None) -> None:
+    shown = example or "RECORD"
+    console.print("\nLook further (each starts the demo's Postgres by itself):")
+    for command in ("report", f"show {shown}", "dead list"):
+        console.print(f"  CUSTODY_SETTINGS={settings} .venv/bin/custody {command}", markup=False, soft_wrap=True)

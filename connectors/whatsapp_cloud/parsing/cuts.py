@@ -1,0 +1,94 @@
+"""A body cut into its changes, and each of them put into a body of its own again.
+
+`object`, `entry[].{id, time?, changes[].{field, value}}`.
+Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview (2026-09-11).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from connectors.whatsapp_cloud.parsing.scene import Member, Origin
+from connectors.whatsapp_cloud.parsing.slices import elements, members
+from connectors.whatsapp_cloud.parsing.values import canonical, joined, read, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+_OBJECT: Final = ("object", b'"whatsapp_business_account"')
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """The slice of a change and the members of its entry; or, with no `entry`, of what stands where an entry should."""
+
+    raw: bytes
+    entry: list[Member] | None
+
+
+def cuts(top: Sequence[Member]) -> Iterator[Cut]:
+    """The cuts of a body's members; none where it has no entry."""
+    for raw in _rows(top, "entry"):
+        entry = members(raw) or []
+        changes = _rows(entry, "changes")
+        if not changes:
+            yield Cut(raw, None)
+        for change in changes:
+            yield Cut(change, entry)
+
+
+def body_of(top: Sequence[Member], cut: Cut) -> bytes:
+    """A body with just this cut in it, byte for byte, and what surrounded it."""
+    raw = cut.raw if cut.entry is None else _with_one(cut.entry, "changes", cut.raw)
+    return _with_one(top, "entry", raw)
+
+
+def origin_of(top: Sequence[Member], cut: Cut, change: Sequence[Member]) -> Origin:
+    """Where a change stood, from the members of its body, its entry and itself."""
+    entry, entry_others = _sorted_out(cut.entry or (), ("id", "time", "changes"))
+    here, change_others = _sorted_out(change, ("field", "value"))
+    top_others = [pair for pair in top if pair[0] != "entry" and pair != _OBJECT]
+    known = (("waba", entry.get("id")), ("time", entry.get("time")), ("field", here.get("field")))
+    shown = [(name, raw) for name, raw in known if raw is not None]
+    for name, others in (("body", top_others), ("entry", entry_others), ("change", change_others)):
+        if others:
+            shown.append((name, b"{" + joined(others) + b"}"))
+    return Origin(
+        waba=_text(entry.get("id")),
+        time=_text(entry.get("time")),
+        field=_text(here.get("field")) or "",
+        json=joined(shown),
+    )
+
+
+def _rows(pairs: Sequence[Member], name: str) -> list[bytes]:
+    """The elements of every array of that name; what is no array stands for its only element."""
+    found: list[bytes] = []
+    for raw in (raw for given, raw in pairs if given == name and raw != b"null"):
+        rows = elements(raw)
+        found += [raw] if rows is None else rows
+    return found
+
+
+def _with_one(pairs: Sequence[Member], name: str, element: bytes) -> bytes:
+    """An object as it was, but with one element in the array of that name."""
+    kept = [canonical(given) + b":" + raw for given, raw in pairs if given != name]
+    kept.append(canonical(name) + b":[" + element + b"]")
+    return b"{" + b",".join(kept) + b"}"
+
+
+def _sorted_out(pairs: Sequence[Member], names: Collection[str]) -> tuple[dict[str, bytes], list[Member]]:
+    """The first member of each of these names, and the others; the last name's members are read elsewhere."""
+    known: dict[str, bytes] = {}
+    others: list[Member] = []
+    for name, raw in pairs:
+        if name in names and name not in known:
+            known[name] = raw
+        elif name not in {"changes", "value"}:
+            others.append((name, raw))
+    return known, others
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else text_of(read(raw))

@@ -1,0 +1,286 @@
+"""The webhook edge: who may speak, how much, and 200 only once the log has it.
+
+A validly signed body never gets a 4xx. A `Content-Encoding` is never undone, so that nothing unfolds in
+memory: the signature covers the bytes as they came, and what is not JSON is kept raw as a gap. Anything but 200
+makes the provider deliver again, for up to 7 days (1 hour with No Storage).
+
+Serve it without an access log: the verification request carries the verify token in its query.
+Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview
+(2026-09-11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from broker.core.delivery import code_of
+from broker.core.intake import (
+    Directory,
+    Intake,
+    Reason,
+    RecentIds,
+    SignedDelivery,
+    new_delivery_id,
+    take_in,
+    take_raw,
+)
+from broker.core.metrics import Metrics
+from broker.core.ports import Clock, Entropy, EventLog
+from broker.core.registry import App, Registry
+from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
+from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
+from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signed
+
+PATH = f"/webhooks/{NAME}/{{app}}"
+
+_LENGTH_DIGITS = 12
+
+_log = structlog.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """What became of a delivery: the metric's label."""
+
+    ACCEPTED = "accepted"
+    UNSIGNED = "unsigned"
+    TOO_LARGE = "too_large"
+    UNKNOWN_APP = "unknown_app"
+    SLOW_BODY = "slow_body"
+    DISCONNECTED = "disconnected"
+    DRAINING = "draining"
+    BUSY = "busy"
+    LOG_DOWN = "log_down"
+    LOG_SLOW = "log_slow"
+
+
+_STATUS = {
+    Outcome.ACCEPTED: 200,
+    Outcome.UNSIGNED: 401,
+    Outcome.UNKNOWN_APP: 404,
+    Outcome.SLOW_BODY: 408,
+    Outcome.DISCONNECTED: 408,
+    Outcome.TOO_LARGE: 413,
+    Outcome.DRAINING: 503,
+    Outcome.BUSY: 503,
+    Outcome.LOG_DOWN: 503,
+    Outcome.LOG_SLOW: 503,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeLimits:
+    """Bounds of the edge. The provider's bodies have up to 3 MB; it waits for an answer for seconds only.
+
+    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated.
+    """
+
+    body_bytes: int = 4_000_000
+    in_flight_bytes: int = 64_000_000
+    read_seconds: float = 20.0
+    append_seconds: float = 5.0
+    retry_after_seconds: int = 5
+    recent_identities: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.in_flight_bytes < self.body_bytes:
+            raise ValueError("in_flight_bytes: less than one body; for example 64000000 with body_bytes 4000000")
+
+
+def routes(  # noqa: PLR0913 - the edge's ports, each by its name
+    *,
+    registry: Callable[[], Registry],
+    log: EventLog,
+    clock: Clock,
+    entropy: Entropy,
+    metrics: Metrics,
+    limits: EdgeLimits | None = None,
+    draining: Callable[[], bool] = lambda: False,
+) -> list[Route]:
+    """The routes of `/webhooks/whatsapp_cloud/{app}`. `registry` is asked anew for each request.
+
+    While `draining` says so, deliveries are answered 503 and come again elsewhere.
+    """
+    edge = _Edge(
+        registry=registry,
+        log=log,
+        clock=clock,
+        entropy=entropy,
+        metrics=metrics,
+        limits=limits or EdgeLimits(),
+        draining=draining,
+    )
+    return [
+        Route(PATH, edge.verify, methods=["GET"]),
+        Route(PATH, edge.receive, methods=["POST"]),
+    ]
+
+
+@dataclass(slots=True)
+class _Held:
+    """The bytes of one body, counted against what all bodies in flight may hold together."""
+
+    edge: _Edge
+    count: int = 0
+
+    def take(self, more: int) -> bool:
+        if self.edge.in_flight + more > self.edge.limits.in_flight_bytes:
+            return False
+        self.edge.in_flight += more
+        self.count += more
+        return True
+
+    def release(self) -> None:
+        self.edge.in_flight -= self.count
+        self.count = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Edge:
+    registry: Callable[[], Registry]
+    log: EventLog
+    clock: Clock
+    entropy: Entropy
+    metrics: Metrics
+    limits: EdgeLimits
+    draining: Callable[[], bool]
+    in_flight: int = 0
+    directory: Directory = field(init=False)
+    recent: RecentIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.directory = Directory(self.registry())
+        self.recent = RecentIds(self.limits.recent_identities)
+
+    async def verify(self, request: Request) -> Response:
+        """The challenge that comes when the callback is set: echoed to whoever knows the verify token."""
+        app = self._app(request)
+        query = request.query_params
+        token, challenge = query.get("hub.verify_token", ""), query.get("hub.challenge", "")
+        if app is None or not challenge or query.get("hub.mode") != "subscribe" or not _same(token, app.verify_token):
+            return Response(status_code=403)
+        return PlainTextResponse(challenge, headers={"X-Content-Type-Options": "nosniff"})
+
+    async def receive(self, request: Request) -> Response:
+        """A delivery."""
+        held = _Held(self)
+        try:
+            outcome = await self._outcome(request, held)
+        finally:
+            held.release()
+        self.metrics.count("custody.webhook.bodies", connector=NAME, outcome=outcome)
+        status = _STATUS[outcome]
+        again = {"Retry-After": str(self.limits.retry_after_seconds)} if status == 503 else None  # noqa: PLR2004
+        return Response(status_code=status, headers=again)
+
+    def _app(self, request: Request) -> App | None:
+        self.directory = self.directory.renew(self.registry())
+        app = self.directory.registry.apps.get(request.path_params["app"])
+        return app if app is not None and app.provider == NAME else None
+
+    async def _outcome(self, request: Request, held: _Held) -> Outcome:
+        """Cheapest checks first; nothing is parsed before the signature held."""
+        app = self._app(request)
+        if app is None:
+            return Outcome.UNKNOWN_APP
+        if self.draining():
+            return Outcome.DRAINING
+        digest = claimed_digest(request.headers.getlist(HEADER))
+        if digest is None:
+            return Outcome.UNSIGNED
+        body = await self._body(request, held)
+        if isinstance(body, Outcome):
+            return body
+        if not is_signed(body, digest, app.secrets):
+            return Outcome.UNSIGNED
+        return await self._keep(app, body)
+
+    async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
+        if not self._may_fit(request.headers.get("content-length", "0")):
+            return Outcome.TOO_LARGE
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(self.limits.read_seconds):
+                async for chunk in request.stream():
+                    if held.count + len(chunk) > self.limits.body_bytes:
+                        return Outcome.TOO_LARGE
+                    if not held.take(len(chunk)):
+                        return Outcome.BUSY
+                    chunks.append(chunk)
+        except TimeoutError:
+            return Outcome.SLOW_BODY
+        except ClientDisconnect:
+            return Outcome.DISCONNECTED
+        return b"".join(chunks)
+
+    def _may_fit(self, announced: str) -> bool:
+        return len(announced) <= _LENGTH_DIGITS and announced.isdecimal() and int(announced) <= self.limits.body_bytes
+
+    async def _keep(self, app: App, body: bytes) -> Outcome:
+        delivery = SignedDelivery(
+            app=app, id=new_delivery_id(self.entropy), received_at=self.clock(), connector=CONNECTOR_VERSION
+        )
+        intake = self._intake(body, delivery)
+        try:
+            async with asyncio.timeout(self.limits.append_seconds):
+                await self.log.append(intake.entries)
+        except TimeoutError:
+            return Outcome.LOG_SLOW
+        except Exception as error:  # noqa: BLE001 - nothing was taken: the provider must deliver again
+            _log.warning(
+                "not appended",
+                action="webhook.append",
+                app=app.name,
+                delivery=delivery.id,
+                code=code_of(error),
+                error_type=type(error).__name__,
+            )
+            return Outcome.LOG_DOWN
+        self.recent.mark(intake.identities)
+        self._account(intake, delivery)
+        return Outcome.ACCEPTED
+
+    def _intake(self, body: bytes, delivery: SignedDelivery) -> Intake:
+        try:
+            changes = parse(body)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the body: it is kept raw
+            return take_raw(body, delivery, fault=type(error).__name__)
+        return take_in(
+            changes,
+            delivery,
+            directory=self.directory,
+            capabilities=CAPABILITIES,
+            entropy=self.entropy,
+            recent=self.recent,
+        )
+
+    def _account(self, intake: Intake, delivery: SignedDelivery) -> None:
+        for (tenant, kind), count in intake.accepted.items():
+            self.metrics.count("custody.webhook.items", count, connector=NAME, tenant=tenant, kind=kind)
+        for reason, count in intake.unclaimed.items():
+            self.metrics.count("custody.webhook.unclaimed", count, connector=NAME, reason=reason)
+        if Reason.FOREIGN_ACCOUNT in intake.unclaimed:
+            _log.error(
+                "another app's account", action="webhook.foreign_account", app=delivery.app.name, delivery=delivery.id
+            )
+        if intake.faults:
+            _log.error(
+                "kept raw for a fault of ours",
+                action="webhook.unreadable",
+                app=delivery.app.name,
+                delivery=delivery.id,
+                errors=sorted(set(intake.faults)),
+            )
+
+
+def _same(given: str, wanted: str) -> bool:
+    """Whether two tokens are the same, in constant time; an empty one is never right."""
+    return bool(wanted) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
