@@ -1,7 +1,7 @@
 """Running the workers: each alone or all in one process, until SIGTERM or SIGINT.
 
-On a signal the edge turns unready and drains, every worker finishes and commits the batch in hand, and partitions are given
-back at once. A server that is down at the start is waited for: no worker holds up another.
+On a signal the edge turns unready and drains, every worker finishes and commits the batch in hand, and partitions are
+given back at once. A server that is down at the start is waited for: no worker holds up another.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -21,7 +21,6 @@ from broker import app
 from broker.core.delivery import DeliveryPolicy, code_of
 from broker.core.errors import CustodyError, RetryableError
 from broker.core.metrics import Metrics
-from broker.core.ports import BlobStore, Connector, EventLog, RecordStore
 from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.http import serve
@@ -31,15 +30,14 @@ from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
 
+if TYPE_CHECKING:
+    from broker.core.ports import BlobStore, Connector, EventLog, RecordStore
+
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim")
 
 T = TypeVar("T")
+C = TypeVar("C", bound=app.Closable)
 logger = structlog.get_logger(__name__)
-
-
-def now() -> datetime:
-    """The time, aware and in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +50,7 @@ class Runner:
     stop: asyncio.Event
     exits: AsyncExitStack
     pulses: dict[str, Pulse] = field(default_factory=dict)
-    _opened: dict[str, asyncio.Future[object]] = field(default_factory=dict)
+    _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
     async def run(self, names: Sequence[str]) -> None:
         """Runs these until `stop`; the first that fails for good ends them all."""
@@ -81,7 +79,7 @@ class Runner:
             for route in provider.routes(
                 registry=self.registry,
                 log=log,
-                clock=now,
+                clock=app.now,
                 entropy=secrets.token_bytes,
                 metrics=self.metrics,
                 draining=self.stop.is_set,
@@ -102,7 +100,7 @@ class Runner:
             registry=self.registry,
             capabilities={name: one.capabilities for name, one in (await self._connectors()).items()},
             metrics=self.metrics,
-            clock=now,
+            clock=app.now,
             entropy=secrets.token_bytes,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
@@ -126,7 +124,7 @@ class Runner:
                 entropy=secrets.token_bytes,
             ),
             metrics=self.metrics,
-            clock=now,
+            clock=app.now,
             stop=self.stop,
             policy=DeliveryPolicy(
                 first_wait_seconds=5 * workers.first_wait_seconds, most_wait_seconds=60 * workers.most_wait_seconds
@@ -145,7 +143,7 @@ class Runner:
             log=await self.log(),
             store=await self._records(),
             metrics=self.metrics,
-            clock=now,
+            clock=app.now,
             stop=self.stop,
             lease=timedelta(seconds=workers.erase_lease_seconds),
             batch=workers.relay_batch,
@@ -162,7 +160,7 @@ class Runner:
             registry=self.registry,
             witness=self._witness(),
             metrics=self.metrics,
-            clock=now,
+            clock=app.now,
             entropy=secrets.token_bytes,
             concurrency=self.settings.workers.erase_concurrency,
         )
@@ -208,40 +206,48 @@ class Runner:
         return self.pulses.setdefault(worker, Pulse())
 
     def _witness(self) -> Witness:
-        return Witness(clock=now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
+        return Witness(clock=app.now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
 
     async def log(self) -> EventLog:
-        return await self._once("log", app.open_log)
+        """The log, opened once."""
+        return await self._once("log", self._opener(app.open_log))
 
     async def _records(self) -> RecordStore:
-        return await self._once("records", app.open_records)
+        return await self._once("records", self._opener(app.open_records))
 
     async def _blobs(self) -> BlobStore:
-        return await self._once("blobs", app.open_blobs)
+        return await self._once("blobs", self._opener(app.open_blobs))
 
     async def _connectors(self) -> Mapping[str, Connector]:
-        return await self._once("connectors", app.open_connectors)
+        return await self._once("connectors", self._open_connectors)
 
-    async def _once(self, name: str, opener: Callable[[Settings], Awaitable[T]]) -> T:
+    async def _open_connectors(self) -> Mapping[str, Connector]:
+        found = await app.open_connectors(self.settings, self.registry)
+        for connector in found.values():
+            self.exits.push_async_callback(connector.close)
+        return found
+
+    def _opener(self, opener: Callable[[Settings], Awaitable[C]]) -> Callable[[], Awaitable[C]]:
+        return lambda: app.entered(self.exits, opener(self.settings))
+
+    async def _once(self, name: str, opener: Callable[[], Awaitable[T]]) -> T:
         """Opens what workers share once, and waits for a server that is down."""
         if name not in self._opened:
             self._opened[name] = asyncio.ensure_future(self._open(name, opener))
-        found: T = await asyncio.shield(self._opened[name])  # type: ignore[assignment]
+        found: T = await asyncio.shield(self._opened[name])
         return found
 
-    async def _open(self, name: str, opener: Callable[[Settings], Awaitable[T]]) -> T:
+    async def _open(self, name: str, opener: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
         while True:
             try:
-                found = await opener(self.settings)
-                break
+                return await opener()
             except RetryableError as error:
                 attempt += 1
                 logger.warning("waiting", action="run.opening", server=name, code=code_of(error), why=str(error))
                 await wait_for(self.stop, self._policy().wait_seconds(attempt))
                 if self.stop.is_set():
                     raise
-        return found
 
 
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:

@@ -127,51 +127,58 @@ def handover(
 
 def account_event(field: str, *, display_phone_number: str, phone_number_id: str) -> dict[str, object]:
     """A whole value of a field about the account, its numbers or its templates; no `metadata`. Raises KeyError."""
-    number = display_phone_number
-    template = {
+    values = _about_account(phone_number_id) | _about_number(display_phone_number) | _about_templates()
+    return values[field]
+
+
+def _about_account(phone_number_id: str) -> dict[str, dict[str, object]]:
+    alert = {
+        "alert_severity": "INFORMATIONAL",
+        "alert_status": "NONE",
+        "alert_type": "OBA_APPROVED",
+        "alert_description": "Your phone number is now an official business account",
+    }
+    solution: dict[str, object] = {"solution_id": "774485461512159", "solution_status": "DRAFT"}
+    return {
+        "account_review_update": {"decision": "APPROVED"},
+        "account_alerts": {"entity_type": "PHONE_NUMBER", "entity_id": phone_number_id, "alert_info": alert},
+        "automatic_events": {"event_name": "LeadSubmitted", "phone_number_id": phone_number_id},
+        "business_capability_update": {
+            "max_daily_conversation_per_phone": 2000,
+            "max_phone_numbers_per_business": 25,
+        },
+        "flows": {"event": "FLOW_STATUS_CHANGE", "flow_id": "6627390910605886", "new_status": "PUBLISHED"},
+        "partner_solutions": {"event": "SOLUTION_CREATED"} | solution,
+        "payment_configuration_update": {
+            "configuration_name": "premiums",
+            "provider_name": "payu",
+            "status": "Active",
+        },
+    }
+
+
+def _about_number(number: str) -> dict[str, dict[str, object]]:
+    shown: dict[str, object] = {"display_phone_number": number}
+    return {
+        "account_update": {"event": "ACCOUNT_UPDATE", "phone_number": number},
+        "business_username_update": shown | {"username": "umbrella", "status": "approved"},
+        "phone_number_name_update": shown | {"decision": "APPROVED", "requested_verified_name": "Umbrella Mutual"},
+        "phone_number_quality_update": shown | {"event": "THROUGHPUT_UPGRADE", "current_limit": "TIER_UNLIMITED"},
+        "security": shown | {"event": "PIN_CHANGED", "requester": "1"},
+    }
+
+
+def _about_templates() -> dict[str, dict[str, object]]:
+    template: dict[str, object] = {
         "message_template_id": 1259544702043867,
         "message_template_name": "claim_received",
         "message_template_language": "en",
     }
-    values: dict[str, dict[str, object]] = {
-        "account_update": {"event": "ACCOUNT_UPDATE", "phone_number": number},
-        "account_review_update": {"decision": "APPROVED"},
-        "account_alerts": {
-            "entity_type": "PHONE_NUMBER",
-            "entity_id": phone_number_id,
-            "alert_info": {
-                "alert_severity": "INFORMATIONAL",
-                "alert_status": "NONE",
-                "alert_type": "OBA_APPROVED",
-                "alert_description": "Your phone number is now an official business account",
-            },
-        },
-        "business_capability_update": {"max_daily_conversation_per_phone": 2000, "max_phone_numbers_per_business": 25},
-        "phone_number_name_update": {
-            "display_phone_number": number,
-            "decision": "APPROVED",
-            "requested_verified_name": "Umbrella Mutual",
-        },
-        "phone_number_quality_update": {
-            "display_phone_number": number,
-            "event": "THROUGHPUT_UPGRADE",
-            "current_limit": "TIER_UNLIMITED",
-        },
-        "security": {"display_phone_number": number, "event": "PIN_CHANGED", "requester": "1"},
+    said = {"message_template_element": "We have received your claim {{1}}.", "message_template_footer": "Umbrella"}
+    quality = {"previous_quality_score": "GREEN", "new_quality_score": "YELLOW"}
+    return {
+        "message_template_components_update": template | said,
+        "message_template_quality_update": template | quality,
         "message_template_status_update": template | {"event": "APPROVED", "reason": "NONE"},
-        "message_template_quality_update": template
-        | {"previous_quality_score": "GREEN", "new_quality_score": "YELLOW"},
-        "message_template_components_update": template
-        | {"message_template_element": "We have received your claim {{1}}.", "message_template_footer": "Umbrella"},
         "template_category_update": template | {"previous_category": "MARKETING", "new_category": "UTILITY"},
-        "partner_solutions": {
-            "event": "SOLUTION_CREATED",
-            "solution_id": "774485461512159",
-            "solution_status": "DRAFT",
-        },
-        "payment_configuration_update": {"configuration_name": "premiums", "provider_name": "payu", "status": "Active"},
-        "business_username_update": {"display_phone_number": number, "username": "umbrella", "status": "approved"},
-        "automatic_events": {"event_name": "LeadSubmitted", "phone_number_id": phone_number_id},
-        "flows": {"event": "FLOW_STATUS_CHANGE", "flow_id": "6627390910605886", "new_status": "PUBLISHED"},
     }
-    return values[field]

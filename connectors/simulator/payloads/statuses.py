@@ -100,7 +100,7 @@ def _recipient(sent: Sent, *, failed: bool) -> dict[str, object]:
 
 
 def native_key(item: dict[str, object]) -> tuple[str, ...]:
-    """A status's key: message id, group participant (BSUID before phone) or nothing, status, time, error code or nothing."""
+    """A status's key: message id, group participant (BSUID before phone) or none, status, time, error code or none."""
     participant = item.get("recipient_participant_user_id") or item.get("recipient_participant_id") or ""
     errors = item.get("errors")
     code = str(errors[0]["code"]) if isinstance(errors, list) else ""

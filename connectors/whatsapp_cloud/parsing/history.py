@@ -35,8 +35,8 @@ def chunk(raw: bytes, scene: Scene) -> tuple[Draft, ...]:
         rows = elements(inner)
         if name == "metadata":
             drafts.append(_event("history_progress", inner, scene))
-        elif name == "threads":
-            drafts += each(_thread, rows, scene) if rows is not None else (unknown_shape(inner),)
+        elif name == "threads" and rows is not None:
+            drafts += each(_thread, rows, scene)
         elif name == "errors" and rows is not None:
             drafts += each(value_error, rows, scene)
         elif inner != b"null":

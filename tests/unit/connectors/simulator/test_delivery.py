@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.responses import Response
 
-from connectors.simulator import AppConfig, ConfigError, DeliveryConfig, Misbehaviour, Play, Simulator, serving
+from connectors.simulator import AppConfig, DeliveryConfig, Misbehaviour, Play, Simulator, serving
 from connectors.simulator.ids import Customer
 from connectors.simulator.payloads import contents, events
 
@@ -384,9 +384,9 @@ async def test_through_every_misbehaviour_and_refusal_everything_arrives(
     assert len(receiver.items("errors")) == sum(int(str(row["deliveries"])) for row in rows if row["kind"] == "gap")
 
 
-async def test_what_fails_in_the_background_is_told_to_whoever_waits(provider: Simulator, account: str) -> None:
+async def test_what_fails_in_the_background_is_told_to_whoever_waits(provider: Simulator) -> None:
     provider.start(Play())
-    provider.world.numbers.pop(account)
+    provider.world.apps.clear()
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(KeyError):
         await provider.idle()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from broker.core.model import Record
 
 FOLDER = Path(connectors.whatsapp_cloud.__file__).with_name("samples")
+ITEM_ARRAYS = ("messages", "message_echoes", "statuses", "errors", "calls", "groups", "history", "standby")
 RECEIVED_AT = datetime(2026, 7, 28, 9, 0, tzinfo=UTC)
 
 
@@ -63,7 +64,10 @@ def reported(items: list[Item]) -> list[Item]:
 
 
 def elements(body: object) -> list[Any]:
-    """What must become an item: every element of every array, and every value without one. Odd shapes give nothing."""
+    """What must become an item: every element of every array, and every value without one.
+
+    Where an array of items should be and something else is, that is an item by itself.
+    """
     return [one for value in _values(body) for one in _of_value(value)]
 
 
@@ -76,20 +80,29 @@ def _values(body: object) -> Iterator[dict[str, Any]]:
 
 
 def _of_value(value: dict[str, Any]) -> list[Any]:
-    arrays = {**value, **_dict(value.get("standby"))}
+    inner = value.get("standby")
+    pairs = [pair for pair in value.items() if pair[0] != "standby" or not isinstance(inner, dict)]
+    pairs += inner.items() if isinstance(inner, dict) else ()
     found = []
-    for name, rows in arrays.items():
-        if name != "contacts":
-            for row in _list(rows):
+    for name, rows in pairs:
+        if isinstance(rows, list):
+            for row in rows if name != "contacts" else ():
                 found += _of_chunk(row) if name == "history" else [row]
+        elif name in ITEM_ARRAYS and rows is not None:
+            found.append(rows)
     return found or [value]
 
 
 def _of_chunk(chunk: object) -> list[Any]:
-    found = [chunk["metadata"]] if isinstance(chunk, dict) and "metadata" in chunk else []
-    found += _list(_get(chunk, "errors"))
-    for thread in _list(_get(chunk, "threads")):
-        found += _list(_get(thread, "messages")) or [thread]
+    found = []
+    for name, rows in chunk.items() if isinstance(chunk, dict) else ():
+        if name == "threads" and isinstance(rows, list):
+            for thread in rows:
+                found += _list(_get(thread, "messages")) or [thread]
+        elif name == "errors" and isinstance(rows, list):
+            found += rows
+        elif name == "metadata" or rows is not None:
+            found.append(rows)
     return found or [chunk]
 
 
@@ -101,10 +114,6 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def sealed(items: list[Item]) -> list[Record]:
     """The records of items, with salts of no randomness."""
     sealer = Sealer(
@@ -113,7 +122,7 @@ def sealed(items: list[Item]) -> list[Record]:
         provider="whatsapp_cloud",
         account="305500000000021",
         media_life=timedelta(days=7),
-        entropy=lambda size: bytes(size),
+        entropy=bytes,
     )
     return [
         sealer.seal(
