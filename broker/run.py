@@ -25,7 +25,7 @@ from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.http import serve
 from broker.settings import Settings
-from broker.workers import archive, claim, erase, media, relay
+from broker.workers import archive, claim, erase, media, relay, tidy
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
@@ -33,7 +33,7 @@ from broker.workers.witness import Witness
 if TYPE_CHECKING:
     from broker.core.ports import BlobStore, Connector, EventLog, RecordStore
 
-WORKERS = ("edge", "archive", "media", "relay", "erase", "claim")
+WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
 T = TypeVar("T")
 C = TypeVar("C", bound=app.Closable)
@@ -61,6 +61,7 @@ class Runner:
             "relay": self._relay,
             "erase": self._erase,
             "claim": self._claim,
+            "tidy": self._tidy,
         }
         try:
             async with asyncio.TaskGroup() as group:
@@ -178,6 +179,15 @@ class Runner:
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
+        ).run()
+
+    async def _tidy(self) -> None:
+        await tidy.Tidy(
+            log=await self.log(),
+            clock=app.now,
+            stop=self.stop,
+            poll_seconds=self.settings.workers.trim_poll_seconds,
+            pulse=self._pulse("tidy"),
         ).run()
 
     def _delivery(self, worker: str, subscription: app.Subscription, handler: Handler, set_aside: SetAside) -> Delivery:

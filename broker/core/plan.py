@@ -177,6 +177,19 @@ def plan_keep(
     return planner.plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counts:
+    """How an entry counts: with an `outcome` of its own or not, as a `duplicate`, as `redriven`.
+
+    A redriven entry was accepted before. Where its dead letter was settled already, it counts only if it comes to a row
+    of its own after all, and then like any other entry.
+    """
+
+    outcome: bool
+    duplicate: bool = False
+    redriven: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class _Planner:
     progress: dict[TopicPartition, Progress]
@@ -193,25 +206,25 @@ class _Planner:
             return
         if offset > before.next:
             raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
-        answer, counted_duplicate = self._fresh(arrived, before)
+        answer, counts = self._fresh(arrived, before)
         self.plan.answers.append(answer)
-        redriven = arrived.redrive_of is not None
         after = replace(
             before,
             next=offset + 1,
-            duplicates=before.duplicates + counted_duplicate,
-            redriven=before.redriven + redriven,
+            duplicates=before.duplicates + counts.duplicate,
+            redriven=before.redriven + counts.redriven,
             keep_seq=before.keep_seq if answer.keep_seq is None else answer.keep_seq,
             last_event_id=arrived.event_id,
         )
         self.progress[place] = self.plan.progress[place] = after
-        self._tally(arrived, counted_duplicate=counted_duplicate, redriven=redriven)
+        if counts_as_accepted(place.topic):
+            self._tally(arrived, counts)
 
-    def _tally(self, arrived: Arrived, *, counted_duplicate: bool, redriven: bool) -> None:
+    def _tally(self, arrived: Arrived, counts: _Counts) -> None:
         key = _tally_key(arrived)
-        if not redriven:
+        if counts.outcome:
             self.plan.entries[key] += 1
-        if counted_duplicate:
+        if counts.duplicate:
             self.plan.duplicates[key] += 1
 
     def _replayed(self, arrived: Arrived) -> Answer:
@@ -230,24 +243,25 @@ class _Planner:
                 )
         return Answer(outcome="replayed", record_id=envelope.record_id)
 
-    def _fresh(self, arrived: Arrived, before: Progress) -> tuple[Answer, bool]:
-        """The answer for an entry at progress, and whether it counts as a duplicate."""
+    def _fresh(self, arrived: Arrived, before: Progress) -> tuple[Answer, _Counts]:
+        """The answer for an entry at progress, and how it counts."""
         if arrived.dead is not None:
-            return self._set_aside(arrived, arrived.dead, before), False
-        first_settle = self._settle_redriven(arrived)
+            first = arrived.redrive_of is None
+            return self._set_aside(arrived, arrived.dead, before), _Counts(outcome=first, redriven=not first)
+        tried_again = arrived.redrive_of is not None
+        settles = tried_again and self._settle(arrived)
         record_id, variant_of = self._classify(arrived.record)
         if record_id is None:
             duplicate = Answer(outcome="duplicate", record_id=arrived.record.envelope.record_id)
-            return duplicate, first_settle
+            counted = settles or not tried_again
+            return duplicate, _Counts(outcome=counted, duplicate=counted, redriven=tried_again)
         row = self._row(arrived, record_id, variant_of, before, worker_made=False)
         self._follow(arrived, row)
-        return _answer(row, "variant" if variant_of else "stored"), False
+        return _answer(row, "variant" if variant_of else "stored"), _Counts(outcome=True, redriven=settles)
 
-    def _settle_redriven(self, arrived: Arrived) -> bool:
-        """Whether the entry's outcome is to be counted: always, but for a second redrive of one dead letter."""
-        if arrived.redrive_of is None:
-            return True
-        if arrived.redrive_of not in self.open_dead:
+    def _settle(self, arrived: Arrived) -> bool:
+        """Whether the entry settles the dead letter it is another try of, which only the first such entry does."""
+        if arrived.redrive_of is None or arrived.redrive_of not in self.open_dead:
             return False
         self.open_dead.discard(arrived.redrive_of)
         self.plan.settled.append(arrived.redrive_of)

@@ -169,6 +169,13 @@ class EventLog(Protocol):
         """Entries below `before` may go."""
         ...
 
+    async def expire(self, now: datetime) -> int:
+        """Takes away what is older than its topic's retention; how many entries went.
+
+        A log that does so by itself, as Kafka does, takes nothing away here.
+        """
+        ...
+
     async def ping(self) -> None:
         """Returns when the log answers; `LogUnavailableError` when not."""
         ...

@@ -1,5 +1,6 @@
 """The main job on one machine: traffic comes in, is kept in a real Postgres, and is erased at a simulated provider."""
 
+from broker.demo.show import run_demo
 from broker.demo.stage import Demo, DemoOptions
 
-__all__ = ["Demo", "DemoOptions"]
+__all__ = ["Demo", "DemoOptions", "run_demo"]

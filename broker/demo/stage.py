@@ -115,18 +115,13 @@ class Demo:
         enter = self._exits.enter_async_context
         self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free())
         self.settings = app.settings_of(self.home.settings_file)
-        await enter(app.embedded(self.settings))
-        await app.prepare(
-            self.settings, passwords={role: self.home.secret(role) for role in ("log", "records", "blobs")}
-        )
         self.registry = app.registry(self.settings)
+        await enter(app.embedded(self.settings))
+        await app.prepare(self.settings, registry=self.registry)
         await self._start_processes()
-        self.log = await app.open_log(self.settings)
-        self._exits.push_async_callback(self.log.close)
-        self.store = await app.open_records(self.settings)
-        self._exits.push_async_callback(self.store.close)
-        self.blobs = await app.open_blobs(self.settings)
-        self._exits.push_async_callback(self.blobs.close)
+        self.log = await app.entered(self._exits, app.open_log(self.settings))
+        self.store = await app.entered(self._exits, app.open_records(self.settings))
+        self.blobs = await app.entered(self._exits, app.open_blobs(self.settings))
 
     async def _start_processes(self) -> None:
         enter = self._exits.enter_async_context
@@ -183,6 +178,13 @@ class Demo:
             seconds=time.monotonic() - self._started,
             peak_memory_bytes={self.workers.name: self.workers.peak_bytes},
         )
+
+    async def example(self) -> str | None:
+        """A record worth looking at: the first one with a part."""
+        for tenant in self.registry.tenants:
+            async for part in self.store.kept_parts(tenant):
+                return part.record_id
+        return None
 
     async def _accounts(self) -> Mapping[str, Account]:
         return await draw_accounts(self.log, self.store, self.registry.tenants)

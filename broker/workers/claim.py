@@ -93,8 +93,6 @@ class Claim:
                 await self.log.append(again)
             positions = {entry.place: entry.offset + 1 for entry in chunk}
             await self.subscription.commit(positions)
-            for place, offset in positions.items():
-                await self.log.trim(place, offset)
         return claimed
 
     async def _ends(self) -> dict[TopicPartition, int]:
