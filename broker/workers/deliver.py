@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import structlog
 
 from broker.core.delivery import Action, DeliveryPolicy, action_for, code_of
 from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError
 from broker.core.metrics import Metrics
-from broker.core.ports import Subscription
+from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from broker.core.ports import LogEntry
-
-    Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
-    SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
+Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
+"""Returns when a whole batch is done for good."""
+SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
+"""Puts one entry aside, with the error and how often it was tried."""
 
 logger = structlog.get_logger(__name__)
 
