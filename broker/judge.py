@@ -108,10 +108,10 @@ class Judge:
                 sets.execute("INSERT INTO deletes VALUES (?, ?)", (target, row["at"]))
 
     def _sent(self, account: Account, row: Row) -> tuple[str, str, str]:
-        """(kind, id, account): by our record id where the provider has a key for it, else by its own number."""
+        """(kind, id, account): by our record id where the provider has a key for it, else by what it said and when."""
         kind, key = str(row["kind"]), tuple(str(piece) for piece in row["key"])
         if kind not in _NAMED or not key:
-            return kind, str(row["seq"]), account.id
+            return kind, f"{row['digest']}/{row['timestamp']}", account.id
         return kind, self._record_id(account, kind, key), account.id
 
     def _held_id(self, account: Account, row: Row) -> str:
@@ -215,7 +215,7 @@ def _problems(sets: sqlite3.Connection) -> Iterable[str]:
             examples = [one for (one,) in sets.execute(f"{query} LIMIT {_EXAMPLES}")]
             yield f"{count} times: {words}: {', '.join(examples)}"
     for kind in ("event", "gap"):
-        sent = _count(sets, f"SELECT count(*) FROM sent WHERE kind = '{kind}'")  # noqa: S608 - likewise
+        sent = _count(sets, f"SELECT count(DISTINCT account || id) FROM sent WHERE kind = '{kind}'")  # noqa: S608 - likewise
         kept = _count(sets, f"SELECT count(*) FROM kept WHERE kind = '{kind}'")  # noqa: S608 - likewise
         if kept < sent:
             yield f"{sent} {kind}s got a 200, {kept} are kept"

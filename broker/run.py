@@ -186,7 +186,7 @@ class Runner:
             log=await self.log(),
             clock=app.now,
             stop=self.stop,
-            poll_seconds=self.settings.workers.trim_poll_seconds,
+            poll_seconds=self.settings.workers.tidy_poll_seconds,
             pulse=self._pulse("tidy"),
         ).run()
 

@@ -6,6 +6,7 @@ Source: https://developers.facebook.com/documentation/business-messaging/whatsap
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -49,17 +50,23 @@ def origin_of(top: Sequence[Member], cut: Cut, change: Sequence[Member]) -> Orig
     entry, entry_others = _sorted_out(cut.entry or (), ("id", "time", "changes"))
     here, change_others = _sorted_out(change, ("field", "value"))
     top_others = [pair for pair in top if pair[0] != "entry" and pair != _OBJECT]
-    known = (("waba", entry.get("id")), ("time", entry.get("time")), ("field", here.get("field")))
-    shown = [(name, raw) for name, raw in known if raw is not None]
-    for name, others in (("body", top_others), ("entry", entry_others), ("change", change_others)):
-        if others:
-            shown.append((name, b"{" + joined(others) + b"}"))
-    return Origin(
-        waba=_text(entry.get("id")),
-        time=_text(entry.get("time")),
-        field=_text(here.get("field")) or "",
-        json=joined(shown),
-    )
+    origin = _origin(entry.get("id"), entry.get("time"), here.get("field"))
+    noted = [
+        (name, b"{" + joined(others) + b"}")
+        for name, others in (("body", top_others), ("entry", entry_others), ("change", change_others))
+        if others
+    ]
+    if not noted:
+        return origin
+    shown = b",".join(filter(None, (origin.json, joined(noted))))
+    return Origin(waba=origin.waba, time=origin.time, field=origin.field, json=shown)
+
+
+@lru_cache(maxsize=1024)
+def _origin(waba: bytes | None, time: bytes | None, field: bytes | None) -> Origin:
+    """One value for each account and field: the same few come again and again."""
+    shown = [(name, raw) for name, raw in (("waba", waba), ("time", time), ("field", field)) if raw is not None]
+    return Origin(waba=_text(waba), time=_text(time), field=_text(field) or "", json=joined(shown))
 
 
 def _rows(pairs: Sequence[Member], name: str) -> list[bytes]:

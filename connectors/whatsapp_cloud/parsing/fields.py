@@ -1,7 +1,7 @@
 """The webhook fields that are known, and the type that an event of each has.
 
-Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview (2026-09-11), and the
-pages of the group fields, `standby` and `messaging_handovers` (2026-08-04), `business_username_update`, `user_id_update`;
+Source: https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview (2026-09-11); the
+pages of the group fields (2026-02-11), of `standby` and `messaging_handovers` (2026-08-04), of BSUIDs (2026-05-07);
 `calls` and `flows` as others have received them.
 """
 

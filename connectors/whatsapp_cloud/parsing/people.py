@@ -14,7 +14,7 @@ import msgspec
 
 from broker.core.model import IdentityKind
 from connectors.whatsapp_cloud.parsing.drafts import Named, Person
-from connectors.whatsapp_cloud.parsing.values import Fields, fields_of, read, strict_json, text_of
+from connectors.whatsapp_cloud.parsing.values import Fields, fields_of, read_and_mend, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,18 +85,19 @@ def person(role: str, found: Iterable[Named], link: str = "same_person") -> tupl
 
 def contact(raw: bytes) -> Contact:
     """A contact from its slice."""
-    return Contact(strict_json(raw), member(fields_of(read(raw))))
+    value, shown = read_and_mend(raw)
+    return Contact(shown, member(fields_of(value)))
 
 
 def enriched(
     one: Person, contacts: tuple[Contact, ...], index: Mapping[Named, tuple[int, ...]]
 ) -> tuple[Person, tuple[int, ...]]:
     """A person with what the contacts that share an identity with them add, and which contacts those are."""
-    places = tuple(dict.fromkeys(place for name in one.identities for place in index.get(name, ())))
-    if not places:
-        return one, ()
+    places: dict[int, None] = {}
+    for name in one.identities:
+        places.update(dict.fromkeys(index.get(name, ())))
     added = [name for place in places for name in contacts[place].identities if name not in one.identities]
-    return (Person(one.role, one.identities + tuple(dict.fromkeys(added)), one.link) if added else one), places
+    return Person(one.role, one.identities + tuple(dict.fromkeys(added)), one.link) if added else one, tuple(places)
 
 
 def thread_of(who: Person | None) -> tuple[str, ...]:

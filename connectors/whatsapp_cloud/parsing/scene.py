@@ -12,7 +12,7 @@ from broker.core.model import Identity
 from connectors.whatsapp_cloud.parsing.drafts import Draft, Named
 from connectors.whatsapp_cloud.parsing.people import PHONE, Contact, contact, phone
 from connectors.whatsapp_cloud.parsing.slices import elements
-from connectors.whatsapp_cloud.parsing.values import Fields, fields_of, joined, read, text_of
+from connectors.whatsapp_cloud.parsing.values import fields_of, joined, read, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,11 @@ ITEM_ARRAYS: Final = frozenset(
     ("messages", "message_echoes", "statuses", "errors", "calls", "groups", "history", "standby")
 )
 """Members of a value that hold items; one that is no array is an item by itself."""
+
+_NUMBERS: Final = ("metadata", "recipient", "display_phone_number")
+_STANDING: Final = frozenset(("metadata", "messaging_product"))
+"""Members that are the same in every webhook of an account, and name nobody else: what is made of them is kept."""
+_ACCOUNTS: Final = 1024
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -69,40 +74,45 @@ class Scene(msgspec.Struct, frozen=True):
 
 def scene(origin: Origin, value: Sequence[Member]) -> Scene:
     """The scene of a change, from the members of its value."""
-    metadata, recipient, contacts, others = _sorted_out(value)
-    number = metadata or recipient
-    shown = phone(number.get("display_phone_number"))
-    if shown is None:
-        shown = next((phone(read(raw)) for name, raw in value if name == "display_phone_number"), None)
-    return Scene(
-        origin=origin,
-        account=text_of(number.get("phone_number_id")),
-        business=shown,
-        contacts=contacts,
-        contact_index=_index(contacts),
-        around=others,
-    )
-
-
-def _sorted_out(value: Sequence[Member]) -> tuple[Fields, Fields, tuple[Contact, ...], bytes]:
-    """The metadata, the recipient of a handover, the contacts; and the rest, but the items, as JSON members."""
-    metadata: Fields = {}
-    recipient: Fields = {}
+    numbers: dict[str, bytes] = {}
     contacts: list[Contact] = []
-    first: list[Member] = []
     others: list[Member] = []
     for name, raw in value:
         if raw[:1] == b"[":
             contacts += map(contact, elements(raw) or ()) if name == "contacts" else ()
-        elif name == "metadata" and not first:
-            metadata = fields_of(read(raw))
-            first.append((name, raw))
         elif name not in ITEM_ARRAYS:
-            recipient = fields_of(read(raw)) if name == "recipient" else recipient
             others.append((name, raw))
-    if others:
-        first.append(("value", b"{" + joined(others) + b"}"))
-    return metadata, recipient, tuple(contacts), joined(first)
+            if name in _NUMBERS:
+                numbers.setdefault(name, raw)
+    account, business = _number(*map(numbers.get, _NUMBERS))
+    same_each_time = all(name in _STANDING for name, _ in others)
+    return Scene(
+        origin=origin,
+        account=account,
+        business=business,
+        contacts=tuple(contacts),
+        contact_index=_index(contacts),
+        around=_standing_around(tuple(others)) if same_each_time else _around(others),
+    )
+
+
+@lru_cache(maxsize=_ACCOUNTS)
+def _number(metadata: bytes | None, recipient: bytes | None, shown: bytes | None) -> tuple[str | None, str | None]:
+    """The account's id and phone number: from the metadata, a handover's recipient, or the number beside them."""
+    number = fields_of(read(metadata or recipient or b"null"))
+    digits = phone(number.get("display_phone_number"))
+    return text_of(number.get("phone_number_id")), digits or phone(read(shown or b"null"))
+
+
+def _around(pairs: Sequence[Member]) -> bytes:
+    """The metadata, and whatever else a value holds beside its items, as members of a JSON object."""
+    metadata = [pair for pair in pairs if pair[0] == "metadata"][:1]
+    others = [pair for pair in pairs if pair not in metadata]
+    value = [("value", b"{" + joined(others) + b"}")] if others else []
+    return joined(metadata + value)
+
+
+_standing_around = lru_cache(maxsize=_ACCOUNTS)(_around)
 
 
 def _index(contacts: Sequence[Contact]) -> dict[Named, tuple[int, ...]]:
@@ -113,7 +123,7 @@ def _index(contacts: Sequence[Contact]) -> dict[Named, tuple[int, ...]]:
     return index
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_ACCOUNTS)
 def _owner(digits: str) -> ItemParty:
     """One value for each business number: there are few of them, and each item names one."""
     return ItemParty(role="owner", identity=Identity(kind=PHONE, value=digits))

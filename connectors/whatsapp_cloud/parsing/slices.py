@@ -60,10 +60,12 @@ class Outline(msgspec.Struct):
 def members(data: bytes) -> list[tuple[str, bytes]] | None:
     """An object's members in order, also those that share a name; None when `data` is no JSON object."""
     try:
-        cut = [(name, bytes(value)) for name, value in _objects.decode(data).items()]
+        found = _objects.decode(data)
     except REFUSALS:
         return _scanned_members(data)
-    compact_length = 1 + sum([len(name) + len(value) + 4 for name, value in cut])
+    values = list(map(bytes, found.values()))
+    cut = list(zip(found, values, strict=True))
+    compact_length = 1 + 4 * len(cut) + sum(map(len, found)) + sum(map(len, values))
     if not cut or len(data) == compact_length or _is_complete(data, cut):
         return cut
     return _scanned_members(data)
@@ -72,7 +74,7 @@ def members(data: bytes) -> list[tuple[str, bytes]] | None:
 def elements(data: bytes) -> list[bytes] | None:
     """An array's elements; None when `data` is no JSON array."""
     try:
-        return [bytes(one) for one in _arrays.decode(data)]
+        return list(map(bytes, _arrays.decode(data)))
     except REFUSALS:
         found = outline(data)
         return None if found is None or found.opener != b"[" else [value for _, value in found.children]

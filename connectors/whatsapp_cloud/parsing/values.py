@@ -53,22 +53,28 @@ def canonical(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-def strict_json(data: bytes) -> bytes:
-    """A slice as JSON that every reader takes: as it is; rewritten where it is broken; in base64 where unreadable."""
+def read_and_mend(data: bytes) -> tuple[object, bytes]:
+    """The value of a slice, and the slice as JSON that every reader takes.
+
+    That is as it is; rewritten where it is broken; in base64 where it is unreadable.
+    """
     if not _too_deep(data):
         try:
-            _decoder.decode(data)
+            return _decoder.decode(data), data
         except REFUSALS:
             pass
-        else:
-            return data
     value = read(data)
-    return canonical(data if value is UNREADABLE else value)
+    return value, canonical(data if value is UNREADABLE else value)
+
+
+def mended(data: bytes) -> bytes:
+    """A slice as JSON that every reader takes."""
+    return read_and_mend(data)[1]
 
 
 def joined(pairs: Iterable[tuple[str, bytes]]) -> bytes:
     """Members as they stand in a JSON object, without its braces."""
-    return b",".join([canonical(name) + b":" + strict_json(raw) for name, raw in pairs])
+    return b",".join([canonical(name) + b":" + mended(raw) for name, raw in pairs])
 
 
 def fields_of(value: object) -> Fields:
@@ -93,7 +99,7 @@ def moment_of(value: object) -> datetime | None:
     """
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _TIMESTAMP_DIGITS:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _YEAR_2100 * 1000:
         return None
     seconds = value / 1000 if value >= _MILLISECONDS_FROM else value
     return datetime.fromtimestamp(seconds, UTC) if _YEAR_2009 <= seconds < _YEAR_2100 else None

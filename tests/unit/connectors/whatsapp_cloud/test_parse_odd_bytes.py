@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.core.item import Item
 from broker.core.model import Kind
 from connectors.whatsapp_cloud.parse import parse
 from connectors.whatsapp_cloud.parsing import drafts, envelope
 from tests.unit.connectors.whatsapp_cloud.parse_samples import BY_NAME, all_items, compact, reported, sealed
+
+if TYPE_CHECKING:
+    from broker.core.item import Item
 
 TEXT = b'{"from":"27605550102","id":"wamid.A","timestamp":"1785225600","type":"text","text":{"body":%s}}'
 
@@ -32,19 +34,10 @@ def only(data: bytes) -> Item:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b" ",
-        b"hello",
-        b"{",
-        b'{"entry":[',
-        b"[1,]",
-        b'{"a" 1}',
-        b'"\\x"',
-        b"01",
-        b"\xff\xfe{\x00",
-        b'\xef\xbb\xbf{"entry":[]}',
-    ]
-    + [b'{"entry":[]}x', b"{}{}", b"nul", b"-", b'{"a":1,}', b"[1 2]", b"]", b'{"a":1]', b"{1:2}"],
+        *(b"", b" ", b"hello", b"{", b'{"entry":[', b"[1,]", b'{"a" 1}', b'"\\x"', b"01", b"\xff\xfe{\x00"),
+        *(b'\xef\xbb\xbf{"entry":[]}', b'{"entry":[]}x', b"{}{}", b"nul", b"-", b'{"a":1,}', b"[1 2]", b"]"),
+        *(b'{"a":1]', b"{1:2}"),
+    ],
 )
 def test_what_is_not_json_is_one_gap_with_the_body(body: bytes) -> None:
     (change,) = parse(body)
@@ -204,9 +197,16 @@ def test_what_stands_around_a_change_stands_in_its_context() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["wamid.\ud800", "wamid.\udc80"])
+@pytest.mark.parametrize("text", [f"wamid.{chr(0xD800)}", f"wamid.{chr(0xDC80)}"])
 def test_ids_and_names_can_be_sealed_whatever_they_are(text: str) -> None:
-    message = {"from": text, "from_user_id": text, "id": text, "type": "document", "timestamp": text, "group_id": text}
+    message: dict[str, Any] = {
+        "from": text,
+        "from_user_id": text,
+        "id": text,
+        "type": "document",
+        "timestamp": text,
+        "group_id": text,
+    }
     message |= {"document": {"id": "1", "filename": text, "sha256": text, "url": text, "mime_type": text}}
     message |= {"context": {"id": text}}
     body = {"entry": [{"id": text, "changes": [{"field": text, "value": {"messages": [message], "contacts": [text]}}]}]}
@@ -214,7 +214,7 @@ def test_ids_and_names_can_be_sealed_whatever_they_are(text: str) -> None:
     assert record.envelope.parts[0].mime == "application/octet-stream"
 
 
-@pytest.mark.parametrize("junk", [None, True, 1, 1.5, "x", [], {}, [None], {"id": 1}], ids=repr)
+@pytest.mark.parametrize("junk", [None, True, 17, 1.5, "x", [], {}, [None], {"id": 1}], ids=repr)
 def test_junk_in_any_field_of_a_message_raises_nothing(junk: object, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rescued", "rescued_item"):
         monkeypatch.setattr(drafts, name, _must_not_be_reached)
@@ -246,12 +246,12 @@ def _must_not_be_reached(raw: bytes) -> None:
     raise AssertionError(message)
 
 
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
     names = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
     return [found for name in names for found in ((*path, name), *_paths(value[name], (*path, name)))]
 
 
-def _with(value: Any, path: tuple[Any, ...], junk: object) -> Any:
+def _with(value: Any, path: tuple[Any, ...], junk: object) -> Any:  # noqa: ANN401 - any JSON
     if not path:
         return junk
     copied = value.copy()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from broker.core.item import Item
 from broker.core.model import Direction, Kind
 from tests.unit.connectors.whatsapp_cloud.parse_samples import all_items, compact, reported
+
+if TYPE_CHECKING:
+    from broker.core.item import Item
 
 BUSINESS, CUSTOMER, WAMID = "27605550100", "27605550102", "wamid.SAME"
 METADATA = {"display_phone_number": BUSINESS, "phone_number_id": "305500000000021"}
@@ -24,12 +26,12 @@ BODIES: dict[str, dict[str, Any]] = {
 each_type = pytest.mark.parametrize("type_", BODIES)
 
 
-def message(type_: str, **fields: Any) -> dict[str, Any]:
+def message(type_: str, **fields: object) -> dict[str, Any]:
     return {"id": WAMID, "timestamp": "1785225600", "type": type_, **copy.deepcopy(BODIES[type_]), **fields}
 
 
-def webhook(field: str, **value: Any) -> bytes:
-    value = {"messaging_product": "whatsapp", "metadata": METADATA, **value}
+def webhook(field: str, **members: object) -> bytes:
+    value = {"messaging_product": "whatsapp", "metadata": METADATA, **members}
     return compact({"entry": [{"id": "204500000000011", "changes": [{"field": field, "value": value}]}]})
 
 
@@ -148,7 +150,7 @@ def test_the_kind_follows_from_the_type_alone() -> None:
     assert live({"id": WAMID, "type": "unsupported", "unsupported": {"type": "edit"}}).kind == Kind.MESSAGE
 
 
-def status(**fields: Any) -> Item:
+def status(**fields: object) -> Item:
     one = {"id": WAMID, "status": "delivered", "timestamp": "1785225600", "recipient_id": CUSTOMER, **fields}
     return only(webhook("messages", statuses=[one]), Kind.STATUS)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.core.item import Item
 from broker.core.model import Kind
 from connectors.whatsapp_cloud.parse import parse
 from tests.unit.connectors.whatsapp_cloud.parse_samples import SAMPLES, Sample, elements, reported
+
+if TYPE_CHECKING:
+    from broker.core.item import Item
 
 KNOWN_ANSWERS = Path(__file__).with_name("test_parse_known_answers.tsv")
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

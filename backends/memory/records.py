@@ -1,0 +1,176 @@
+"""The record store in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from backends.memory import claims, tally
+from backends.memory.tables import Tables
+from backends.memory.write import carry_out
+from broker.core.erasure import TargetState
+from broker.core.errors import LogChangedError
+from broker.core.model import PartState
+from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
+from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from broker.core.model import Record
+    from broker.core.plan import RecordRow
+    from broker.core.ports import Answer, Arrived, ClaimedTarget, Progress, Tally
+    from broker.core.topics import TopicPartition
+
+
+@dataclass(slots=True)
+class MemoryRecords:
+    """See `RecordStore`. Nothing is awaited within a change, so each is one transaction."""
+
+    clock: Clock
+    tables: Tables = field(default_factory=Tables)
+
+    async def keep(self, batch: Sequence[Arrived]) -> Sequence[Answer]:
+        if not batch:
+            return ()
+        log, wanted, now = _log_of(batch), lookup(batch), self.clock()
+        tables = self.tables
+        plan = plan_keep(
+            batch,
+            progress={one: found for one in wanted.partitions if (found := tables.progress.get((log, one)))},
+            existing={one: _existing(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
+            open_dead={one for one in wanted.dead if (dead := tables.dead.get((log, one))) and dead.is_open},
+            now=now,
+        )
+        carry_out(self.tables, plan, log, now)
+        return plan.answers
+
+    async def keep_act(self, record: Record) -> None:
+        record_id = record.envelope.record_id
+        row = record_row(
+            record, record_id=record_id, variant_of=None, worker_made=False, keep_seq=0, kept_at=self.clock()
+        )
+        self.tables.records.setdefault((record.envelope.tenant, record_id), row)
+
+    async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
+        wanted = ((place, one) for (of_log, place), one in self.tables.progress.items() if of_log == log)
+        return {place: one for place, one in wanted if place.topic in topics}
+
+    async def claim_due(self, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
+        return claims.claim_due(self.tables, now=now, limit=limit, lease=lease)
+
+    async def record(self, tenant: str, record_id: str) -> KeptRecord | None:
+        row = self.tables.records.get((tenant, record_id))
+        return None if row is None else _kept(row)
+
+    async def conversation(
+        self, tenant: str, conversation: str, *, after: int = 0, limit: int = 500
+    ) -> Sequence[KeptRecord]:
+        found = [
+            _kept(row)
+            for (owner, _), row in self.tables.records.items()
+            if (owner, row.record.envelope.conversation) == (tenant, conversation)
+        ]
+        return found[after : after + limit]
+
+    async def records(self, tenant: str) -> AsyncIterator[KeptRecord]:
+        for (owner, _), row in list(self.tables.records.items()):
+            if owner == tenant:
+                yield _kept(row)
+
+    async def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
+        for (owner, record_id, number), part in list(self.tables.parts.items()):
+            result = self.tables.result_of(part)
+            if owner == tenant and result is not None and result.outcome.state == PartState.KEPT:
+                yield KeptPart(
+                    record_id=record_id,
+                    number=number,
+                    target_id=part.part.target_id,
+                    place=str(result.outcome.place),
+                    size=result.outcome.size or 0,
+                    kept_at=max(part.kept_at, result.kept_at),
+                    shared=result.shared,
+                    sha256=result.outcome.sha256 or b"",
+                )
+
+    async def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
+        for (owner, target_id), target in list(self.tables.targets.items()):
+            if owner == tenant:
+                yield KeptTarget(
+                    target_id=target_id,
+                    account=target.row.account,
+                    object_kind=target.row.object_kind,
+                    object_id=target.row.object_id,
+                    state=target.state,
+                    expires_at=target.row.policy.expires_at,
+                )
+
+    async def unblock(self, tenant: str, target_ids: Sequence[str]) -> int:
+        wanted = [self.tables.targets.get((tenant, one)) for one in dict.fromkeys(target_ids)]
+        blocked = [one for one in wanted if one is not None and one.state == TargetState.BLOCKED]
+        for target in blocked:
+            target.state, target.due_at, target.reason = TargetState.DUE, self.clock(), None
+        return len(blocked)
+
+    async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
+        found = [
+            DeadEntry(
+                tenant=one.row.tenant,
+                topic=place.topic,
+                partition=place.partition,
+                offset=offset,
+                gap_record_id=one.row.gap_record_id,
+                code=one.row.letter.code,
+                attempts=one.row.letter.attempts,
+                at=one.row.letter.at,
+                state="open" if one.is_open else "settled",
+            )
+            for (_, (place, offset)), one in self.tables.dead.items()
+            if tenant in {None, one.row.tenant} and (settled or one.is_open)
+        ]
+        return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset))
+
+    async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
+        return tally.tally(self.tables, tenant, log, buckets=buckets)
+
+    async def ping(self) -> None:
+        """Memory answers."""
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _log_of(batch: Sequence[Arrived]) -> str:
+    for one in batch:
+        place_of(one)  # each has a place
+    logs = {position.log for one in batch if (position := one.record.arrival.position) is not UNSET}
+    if len(logs) > 1:
+        raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
+    return logs.pop()
+
+
+def _existing(row: RecordRow) -> Existing:
+    position, fingerprint = row.record.arrival.position, row.record.fingerprint
+    return Existing(
+        fingerprint=None if fingerprint is UNSET else fingerprint,
+        position=None if position is UNSET else position,
+        record_digest=row.record_digest.hex(),
+        keep_seq=row.keep_seq,
+        kept_at=row.kept_at,
+        variant_of=row.variant_of,
+    )
+
+
+def _kept(row: RecordRow) -> KeptRecord:
+    return KeptRecord(
+        record=row.record,
+        record_id=row.record_id,
+        keep_seq=row.keep_seq,
+        kept_at=row.kept_at,
+        record_digest=row.record_digest.hex(),
+        arrival_digest=row.arrival_digest.hex(),
+        variant_of=row.variant_of,
+    )

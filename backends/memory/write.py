@@ -1,0 +1,137 @@
+"""Carries a plan out in memory: the same decisions as everywhere, and none of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from backends.memory.tables import Dead, Gap, Named, Target
+from broker.core.erasure import LossReason, TargetFacts, TargetState, receive, settle
+from broker.core.model import ErasureOutcome, PartState
+from broker.core.topics import Stream
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backends.memory.tables import Key, Tables
+    from broker.core.erasure import Decision
+    from broker.core.model import ReceiptOutcome
+    from broker.core.plan import KeepPlan
+
+_MADE_GOOD = {LossReason.GONE, LossReason.EXPIRED}
+_ANSWERED = {ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT}
+
+
+def carry_out(tables: Tables, plan: KeepPlan, log: str, now: datetime) -> None:
+    """Writes everything that a plan says."""
+    _add_rows(tables, plan, now)
+    _add_gaps(tables, plan)
+    _write_dead(tables, plan, log)
+    _count(tables, plan, log)
+    _settle_targets(tables, plan, now)
+
+
+def _add_rows(tables: Tables, plan: KeepPlan, now: datetime) -> None:
+    for row in plan.rows:
+        tables.records[row.record.envelope.tenant, row.record_id] = row
+    for part in plan.parts:
+        tables.parts.setdefault((part.tenant, part.record_id, part.number), Named(part=part, kept_at=now))
+    for key, target in plan.targets.items():
+        tables.targets.setdefault(key, Target(row=target))
+    for tenant, outcome in plan.part_outcomes:
+        delivery = (tenant, outcome.record_id, outcome.fingerprint, outcome.number)
+        tables.add_result(delivery, outcome, now)
+
+
+def _add_gaps(tables: Tables, plan: KeepPlan) -> None:
+    for tenant, record_id, cause in plan.gaps:
+        record = tables.records[tenant, record_id].record
+        tables.gaps.setdefault((tenant, record_id), Gap(cause=cause, record=record))
+    for row in plan.rows:
+        envelope = row.record.envelope
+        for named in envelope.relations if row.stream == Stream.STATUSES else ():
+            if (envelope.tenant, named.record_id) in plan.unseen:
+                tables.unseen.setdefault((envelope.tenant, named.record_id), row.record)
+
+
+def _write_dead(tables: Tables, plan: KeepPlan, log: str) -> None:
+    for row in plan.dead:
+        gap = tables.records[row.tenant, row.gap_record_id].record
+        tables.dead.setdefault((log, row.key), Dead(row=row, gap=gap))
+    for again in plan.retried:
+        dead = tables.dead.get((log, again.key))
+        if dead is not None and dead.is_open:
+            tables.dead[log, again.key] = replace(dead, row=replace(dead.row, letter=again.letter))
+    for key in plan.settled:
+        dead = replace(tables.dead[log, key], is_open=False)
+        tables.dead[log, key] = dead
+        gap_key = (dead.row.tenant, dead.row.gap_record_id)
+        tables.gaps[gap_key] = replace(tables.gaps[gap_key], is_open=False)
+
+
+def _count(tables: Tables, plan: KeepPlan, log: str) -> None:
+    for place, progress in plan.progress.items():
+        tables.progress[log, place] = progress
+    tables.entries.update({(log, key): amount for key, amount in plan.entries.items()})
+    tables.duplicates.update({(log, key): amount for key, amount in plan.duplicates.items()})
+
+
+def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
+    affected = plan.affected_targets & tables.targets.keys()
+    for key in plan.affected_targets:
+        _share(tables, key, now)
+    for tenant, receipt in plan.receipts:
+        if receipt.outcome in _ANSWERED:
+            tables.answered[tenant, receipt.target_id].add(receipt.attempt)
+    for tenant, receipt in plan.receipts:
+        if (tenant, receipt.target_id) in tables.targets:
+            _receive(tables, (tenant, receipt.target_id), receipt, now)
+    for key in affected:
+        target = tables.targets[key]
+        facts = _facts(tables, key)
+        if facts is not None:
+            _move(target, settle(facts))
+
+
+def _share(tables: Tables, key: Key, now: datetime) -> None:
+    """Gives the bytes kept for one part of a target to its other parts that have none, or none any more."""
+    naming = [(part, tables.result_of(part)) for part in tables.naming(key)]
+    kept = [one for _, one in naming if one is not None and one.outcome.state == PartState.KEPT]
+    if not kept:
+        return
+    source = min(kept, key=lambda one: one.order)
+    for part, result in naming:
+        if result is None or result.outcome.reason in _MADE_GOOD:
+            outcome = replace(source.outcome, record_id=part.part.origin_id, number=part.part.number)
+            tables.add_result(part.delivery, outcome, now, shared=True)
+
+
+def _receive(tables: Tables, key: Key, receipt: ReceiptOutcome, now: datetime) -> None:
+    target = tables.targets[key]
+    refused = sum(attempt < receipt.attempt for attempt in tables.answered[key])
+    _move(target, receive(target.state, receipt, refused_before=refused, now=now))
+
+
+def _move(target: Target, decision: Decision | None) -> None:
+    if decision is not None:
+        target.state, target.due_at, target.reason = decision.state, decision.due_at, decision.reason
+
+
+def _facts(tables: Tables, key: Key) -> TargetFacts | None:
+    naming = tables.naming(key)
+    if not naming:
+        return None
+    results = [one for part in naming if (one := tables.result_of(part)) is not None]
+    lost = [one.outcome for one in results if one.outcome.state != PartState.KEPT]
+    gone = [one for one in lost if one.reason == LossReason.GONE]
+    target = tables.targets[key]
+    return TargetFacts(
+        state=TargetState(target.state),
+        parts=len(naming),
+        kept=len(results) - len(lost),
+        lost=len(lost),
+        gone=len(gone),
+        witnessed=any(one.witnessed for one in gone),
+        settled_at=max([one.kept_at for one in naming] + [one.kept_at for one in results]),
+        policy=target.row.policy,
+    )

@@ -1,0 +1,2 @@
+-- The bytes of a small blob.
+SELECT data FROM custody_blobs.blobs WHERE place = $1;

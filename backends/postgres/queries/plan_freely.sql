@@ -1,0 +1,4 @@
+-- Lets the planner read whole tables, for this transaction: other statements look rows up by key.
+SET LOCAL enable_seqscan = on;
+SET LOCAL enable_hashjoin = on;
+SET LOCAL enable_mergejoin = on;

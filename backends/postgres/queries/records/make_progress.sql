@@ -1,0 +1,6 @@
+-- Makes progress rows, so that there is something to lock. Without offsets they say nothing yet.
+-- $1 log, $2 topics, $3 partitions, $4 tenants: arrays of one length, in the order of locking.
+INSERT INTO custody_pas.progress (log, topic, partition, tenant)
+SELECT $1, one.topic, one.partition, one.tenant
+FROM unnest($2::text[], $3::integer[], $4::text[]) AS one (topic, partition, tenant)
+ON CONFLICT DO NOTHING;

@@ -1,0 +1,5 @@
+-- One record.
+SELECT record_id, keep_seq, kept_at, variant_of, fingerprint, envelope, arrival, record_digest, arrival_digest,
+       encoding, key_id, content
+FROM custody_pas.records
+WHERE tenant = $1 AND record_id = $2;

@@ -1,0 +1,314 @@
+"""Between the core's values and rows: the columns to insert, in the order of the SQL files, and what is read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
+from broker.core.plan import Existing
+from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress
+from broker.core.topics import Stream, TopicPartition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    import asyncpg
+
+    from broker.core.model import PartOutcome, ReceiptOutcome
+    from broker.core.plan import DeadKey, DeadRow, KeepPlan, PartRow, RecordRow, TargetRow
+
+T = TypeVar("T")
+Values: TypeAlias = tuple[object, ...]
+
+_envelopes = msgspec.json.Decoder(Envelope)
+_arrivals = msgspec.json.Decoder(Arrival)
+
+
+def record_values(row: RecordRow, row_number: int) -> Values:
+    """Of insert_record.sql and insert_act.sql."""
+    envelope, arrival, content = row.record.envelope, row.record.arrival, row.record.content
+    return (
+        envelope.tenant,
+        row.record_id,
+        row_number,
+        envelope.account,
+        envelope.provider,
+        envelope.kind,
+        envelope.type,
+        envelope.conversation,
+        row.stream,
+        row.worker_made,
+        row.variant_of,
+        *_position_values(arrival.position),
+        row.keep_seq,
+        row.kept_at,
+        arrival.received_at,
+        len(envelope.parts),
+        [one.target_id for one in envelope.objects],
+        _or_none(row.record.fingerprint),
+        row.envelope,
+        row.arrival,
+        row.record_digest,
+        row.arrival_digest,
+        content.encoding,
+        _or_none(content.key_id),
+        content.data,
+    )
+
+
+def _position_values(position: Position | UnsetType) -> Values:
+    if isinstance(position, UnsetType):
+        return (None,) * 4
+    return position.log, position.topic, position.partition, position.offset
+
+
+def part_values(part: PartRow, now: datetime) -> Values:
+    """Of insert_part.sql."""
+    return (
+        part.tenant,
+        part.record_id,
+        part.number,
+        part.media_kind,
+        part.mime,
+        part.origin_id,
+        part.fingerprint,
+        part.target_id,
+        now,
+    )
+
+
+def target_values(target: TargetRow, now: datetime) -> Values:
+    """Of insert_target.sql."""
+    return (
+        target.tenant,
+        target.target_id,
+        target.account,
+        target.provider,
+        target.conversation,
+        target.object_kind,
+        target.object_id.encode("utf-8", "surrogatepass"),
+        target.policy.not_before,
+        target.policy.erase_after_seconds,
+        target.policy.expires_at,
+        now,
+    )
+
+
+def result_values(tenant: str, outcome: PartOutcome, now: datetime) -> Values:
+    """Of insert_part_result.sql."""
+    return (
+        tenant,
+        outcome.record_id,
+        outcome.number,
+        outcome.fingerprint,
+        outcome.target_id,
+        outcome.state,
+        _or_none(outcome.reason) if outcome.state != PartState.KEPT else None,
+        outcome.witnessed,
+        _or_none(outcome.size),
+        _or_none(outcome.sha256),
+        _or_none(outcome.place),
+        _or_none(outcome.version),
+        now,
+    )
+
+
+def receipt_values(tenant: str, receipt: ReceiptOutcome) -> Values:
+    """Of insert_receipt.sql."""
+    return (
+        tenant,
+        receipt.target_id,
+        receipt.attempt,
+        receipt.outcome,
+        receipt.evidence,
+        receipt.witnessed,
+        receipt.at,
+    )
+
+
+def gap_values(plan: KeepPlan) -> Iterator[Values]:
+    """Of insert_gap.sql: a gap is counted where and when its record came."""
+    rows = {(row.record.envelope.tenant, row.record_id): row.record for row in plan.rows}
+    for tenant, record_id, cause in plan.gaps:
+        record = rows[tenant, record_id]
+        yield tenant, record_id, cause, record.envelope.account, record.arrival.received_at
+
+
+def unseen_values(plan: KeepPlan) -> Iterator[Values]:
+    """Of insert_unseen.sql: what is missing is counted where and when a status first spoke of it."""
+    told: dict[tuple[str, str], Record] = {}
+    for row in plan.rows:
+        if row.stream == Stream.STATUSES:
+            for named in row.record.envelope.relations:
+                told.setdefault((row.record.envelope.tenant, named.record_id), row.record)
+    for key in sorted(plan.unseen):
+        yield *key, told[key].envelope.account, told[key].arrival.received_at
+
+
+def dead_values(plan: KeepPlan, log: str) -> Iterator[Values]:
+    """Of insert_dead_letter.sql."""
+    rows = {row.record_id: row.record for row in plan.rows}
+    for dead in plan.dead:
+        record = rows[dead.gap_record_id]
+        yield (
+            *dead_key_values(dead.key, log),
+            dead.tenant,
+            dead.gap_record_id,
+            record.envelope.account,
+            record.arrival.received_at,
+            dead.letter.code,
+            dead.letter.attempts,
+            dead.letter.at,
+        )
+
+
+def dead_key_values(key: DeadKey, log: str) -> Values:
+    """Of settle_dead_letter.sql."""
+    place, offset = key
+    return log, place.topic, place.partition, offset
+
+
+def retry_values(dead: DeadRow, log: str) -> Values:
+    """Of retry_dead_letter.sql."""
+    return (*dead_key_values(dead.key, log), dead.letter.code, dead.letter.attempts, dead.letter.at)
+
+
+def progress_values(place: TopicPartition, progress: Progress, log: str) -> Values:
+    """Of move_progress.sql."""
+    return (
+        log,
+        place.topic,
+        place.partition,
+        progress.start,
+        progress.next,
+        progress.duplicates,
+        progress.redriven,
+        progress.lost,
+        progress.keep_seq,
+        progress.last_event_id,
+    )
+
+
+def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
+    """Of add_tally.sql: under any one of the locked partitions, so that nobody else waits for the row."""
+    place = min(plan.progress)
+    for key in sorted(plan.entries.keys() | plan.duplicates.keys()):
+        tenant, account, bucket = key
+        yield log, place.topic, place.partition, account, bucket, tenant, plan.entries[key], plan.duplicates[key]
+
+
+def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
+    """Progress by partition; rows that say nothing yet are left out."""
+    return {
+        TopicPartition(row["topic"], row["partition"]): Progress(
+            start=row["start_offset"],
+            next=row["next_offset"],
+            duplicates=row["duplicates"],
+            redriven=row["redriven"],
+            lost=row["lost"],
+            keep_seq=row["keep_seq"],
+            last_event_id=row["last_event_id"],
+        )
+        for row in rows
+        if row["next_offset"] is not None
+    }
+
+
+def existing_of(row: asyncpg.Record) -> Existing:
+    """What a plan wants to know of a record that is there."""
+    position = None
+    if row["log"] is not None:
+        position = Position(log=row["log"], topic=row["topic"], partition=row["partition"], offset=row["log_offset"])
+    return Existing(
+        fingerprint=row["fingerprint"],
+        position=position,
+        record_digest=row["record_digest"].hex(),
+        keep_seq=row["keep_seq"],
+        kept_at=row["kept_at"],
+        variant_of=row["variant_of"],
+    )
+
+
+def policy_of(row: asyncpg.Record) -> ErasurePolicy:
+    """A target's erasure policy."""
+    return ErasurePolicy(
+        not_before=row["not_before"], erase_after_seconds=row["erase_after_seconds"], expires_at=row["expires_at"]
+    )
+
+
+def kept_record(row: asyncpg.Record) -> KeptRecord:
+    """A record as it was kept."""
+    record = Record(
+        envelope=_envelopes.decode(row["envelope"]),
+        arrival=_arrivals.decode(row["arrival"]),
+        content=Content(encoding=row["encoding"], data=row["content"], key_id=_or_unset(row["key_id"])),
+        fingerprint=_or_unset(row["fingerprint"]),
+    )
+    return KeptRecord(
+        record=record,
+        record_id=row["record_id"],
+        keep_seq=row["keep_seq"],
+        kept_at=row["kept_at"],
+        record_digest=row["record_digest"].hex(),
+        arrival_digest=row["arrival_digest"].hex(),
+        variant_of=row["variant_of"],
+    )
+
+
+def kept_part(row: asyncpg.Record) -> KeptPart:
+    """A part whose bytes are kept."""
+    return KeptPart(
+        record_id=row["record_id"],
+        number=row["number"],
+        target_id=row["target_id"],
+        place=row["place"],
+        size=row["size"],
+        kept_at=row["kept_at"],
+        shared=row["shared"],
+        sha256=row["sha256"],
+    )
+
+
+def kept_target(row: asyncpg.Record) -> KeptTarget:
+    """A target and where it stands."""
+    return KeptTarget(
+        target_id=row["target_id"],
+        account=row["account"],
+        object_kind=row["object_kind"],
+        object_id=object_id_of(row),
+        state=row["state"],
+        expires_at=row["expires_at"],
+    )
+
+
+def object_id_of(row: asyncpg.Record) -> str:
+    """What the provider calls a target."""
+    data: bytes = row["object_id"]
+    return data.decode("utf-8", "surrogatepass")
+
+
+def dead_entry(row: asyncpg.Record) -> DeadEntry:
+    """A dead letter."""
+    return DeadEntry(
+        tenant=row["tenant"],
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["log_offset"],
+        gap_record_id=row["gap_record_id"],
+        code=row["code"],
+        attempts=row["attempts"],
+        at=row["at"],
+        state=row["state"],
+    )
+
+
+def _or_none(value: T | UnsetType) -> T | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _or_unset(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value

@@ -1,0 +1,77 @@
+"""The store's side of the account: figures counted from rows, in one snapshot."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, TypeAlias
+
+from backends.postgres.rows import progress_of
+from backends.postgres.sql import query
+from broker.core.ports import BucketTally, Tally
+from broker.core.topics import ACCOUNTED_STREAMS, topic_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    import asyncpg
+
+    from backends.postgres.connections import Connection
+
+Figures: TypeAlias = dict[str, Counter[str]]
+"""Amounts by the figure's name, then by label; figures that are not divided have one label, ''."""
+
+
+async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool) -> Tally:
+    """A tenant's tally, within the snapshot that `connection` is in."""
+    await connection.execute(query("plan_freely"))
+    topics = [topic_name(tenant, stream) for stream in ACCOUNTED_STREAMS]
+    progress = progress_of(await connection.fetch(query("records/read_progress"), log, topics))
+    arguments = (tenant, log, list(ACCOUNTED_STREAMS), topics)
+    figures = _figures(await connection.fetch(query("records/tally_totals"), *arguments))
+    by_bucket = await connection.fetch(query("records/tally_buckets"), *arguments) if buckets else []
+    return Tally(
+        progress=progress,
+        kept=figures["kept"][""],
+        variants=figures["variants"][""],
+        dead=figures["dead"][""],
+        gaps=+figures["gaps"],
+        parts=figures["parts"][""],
+        parts_kept=figures["parts_kept"][""],
+        parts_lost=+figures["parts_lost"],
+        targets=figures["targets"][""],
+        target_states=+figures["target_states"],
+        buckets=_buckets(by_bucket),
+    )
+
+
+def _figures(rows: Iterable[asyncpg.Record]) -> Figures:
+    figures: Figures = defaultdict(Counter)
+    for row in rows:
+        figures[row["name"]][row["label"]] += int(row["amount"])
+    return figures
+
+
+def _buckets(rows: Iterable[asyncpg.Record]) -> Sequence[BucketTally]:
+    found: dict[tuple[str, datetime], list[asyncpg.Record]] = defaultdict(list)
+    for row in rows:
+        found[row["account"], row["start"]].append(row)
+    return [_bucket(account, start, _figures(found[account, start])) for account, start in sorted(found)]
+
+
+def _bucket(account: str, start: datetime, figures: Figures) -> BucketTally:
+    return BucketTally(
+        account=account,
+        start=start,
+        entries=figures["entries"][""],
+        kept=figures["kept"][""],
+        duplicates=figures["duplicates"][""],
+        variants=figures["variants"][""],
+        dead=figures["dead"][""],
+        gaps=figures["gaps"].total(),
+        parts=figures["parts"][""],
+        parts_kept=figures["parts_kept"][""],
+        parts_lost=figures["parts_lost"].total(),
+        targets=figures["targets"][""],
+        target_states=+figures["target_states"],
+    )

@@ -1,0 +1,183 @@
+"""Prepares a topic, then lets the worker and its floors take turns at it, each into an empty store."""
+
+from __future__ import annotations
+
+import random
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from benchmarks import traffic
+from benchmarks.archive.orders import FloorOrders, WorkerOrders
+from benchmarks.archive.reference import digests
+from benchmarks.children import outcome
+from benchmarks.figures import Comparison, Result, Sample
+from benchmarks.machine import Spent
+from benchmarks.rounds import interleaved
+from broker.log.postgres import PostgresLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from benchmarks.rounds import Side, Tell
+    from benchmarks.stage import Place, Stage
+
+WORKER = "worker"
+FLOORS: Mapping[str, tuple[bool, bool]] = {
+    "floor": (False, False),
+    "floor, reading too": (True, False),
+    "floor, reading and publishing": (True, True),
+}
+"""By name: whether it reads the log too, and publishes notices too."""
+BATCH_ROWS = 5000
+SEED = 1
+_PARTITIONS = """
+SELECT partition_id, next_offset
+FROM custody_log.log_partitions JOIN custody_log.topics USING (topic_id)
+WHERE name = ANY ($1::text[])
+ORDER BY partition_id
+"""
+_VOLUME = """
+SELECT count(*), coalesce(sum(octet_length(value)), 0) FROM custody_log.entries WHERE partition_id = ANY ($1::integer[])
+"""
+_APPEND_ENTRIES = 2000
+
+
+class NotTheSameError(Exception):
+    """A run did other work than the one it is compared with: its figures mean nothing."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turns:
+    """The turns of worker and floors. The worker's first store stays: it has the rows that everybody is to write."""
+
+    stage: Stage
+    entries: int
+    data_bytes: int
+    exits: AsyncExitStack
+    reference: Place | None = None
+    wanted: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    notices: Mapping[int, int] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    async def worker(self) -> Sample:
+        """The archive worker."""
+        if self.reference is None:
+            self.reference = await self.exits.enter_async_context(self.stage.fresh_records())
+            sample = await self._work(self.reference)
+            self.notices = await partitions(self.stage, [traffic.KEPT_TOPIC])
+            self.wanted = await digests(self.reference.admin_dsn)
+            return sample
+        async with self.stage.fresh_records() as place:
+            sample = await self._work(place)
+            await self._check(place)
+        return sample
+
+    def floor(self, *, reads: bool, publishes: bool) -> Side:
+        """One of the floors."""
+
+        async def turn() -> Sample:
+            if self.reference is None:
+                raise NotTheSameError("the worker goes first: it makes the rows")
+            async with self.stage.fresh_records() as place:
+                orders = FloorOrders(
+                    reference_dsn=self.reference.dsn,
+                    records_dsn=place.dsn,
+                    log_dsn=self.stage.log.dsn,
+                    batch_rows=BATCH_ROWS,
+                    reads=await partitions(self.stage, traffic.ACCOUNTED_TOPICS) if reads else {},
+                    publishes=self.notices if publishes else {},
+                )
+                spent = await outcome("archive.floor", orders, Spent)
+                await self._check(place)
+            return self._sample(spent)
+
+        return turn
+
+    async def _work(self, place: Place) -> Sample:
+        before = await self._published()
+        orders = WorkerOrders(
+            log_dsn=self.stage.log.dsn,
+            records_dsn=place.dsn,
+            group=f"archive-{next(self._numbers)}",
+            entries=self.entries,
+        )
+        spent = await outcome("archive.worker", orders, Spent)
+        published = await self._published() - before
+        if published != self.entries:
+            raise NotTheSameError(f"{published} notices of {self.entries} records")
+        return self._sample(spent)
+
+    async def _published(self) -> int:
+        return sum((await partitions(self.stage, [traffic.KEPT_TOPIC])).values())
+
+    async def _check(self, place: Place) -> None:
+        found = await digests(place.admin_dsn)
+        if found != self.wanted:
+            differing = sorted(name for name in self.wanted if found[name] != self.wanted[name])
+            raise NotTheSameError(f"not the rows of the first run: {', '.join(differing)}")
+
+    def _sample(self, spent: Spent) -> Sample:
+        return Sample(
+            seconds=spent.seconds,
+            counts={"records": self.entries},
+            data_bytes=self.data_bytes,
+            cpu_seconds=spent.cpu_seconds,
+            peak_memory_bytes=spent.peak_memory_bytes,
+        )
+
+
+async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Result:
+    """Drains `entries` entries in every run."""
+    tell("archive: preparing entries", 0, 0)
+    await fill(stage, entries)
+    there = await partitions(stage, traffic.ACCOUNTED_TOPICS)
+    appended, data_bytes = await _volume(stage, list(there))
+    async with AsyncExitStack() as exits:
+        turns = Turns(stage=stage, entries=appended, data_bytes=data_bytes, exits=exits)
+        floors = {name: turns.floor(reads=reads, publishes=publishes) for name, (reads, publishes) in FLOORS.items()}
+        samples = await interleaved("archive", {WORKER: turns.worker, **floors}, runs=runs, tell=tell)
+        rows = {table: found[0] for table, found in turns.wanted.items()}
+    title = f"archive: log to store, {appended:,} records of {data_bytes // appended:,} bytes"
+    return Result(
+        name="archive",
+        parameters={"entries": appended, "runs": runs, "floor_batch_rows": BATCH_ROWS, "rows": rows},
+        comparisons=[Comparison(title=title, subject=WORKER, samples=samples)],
+    )
+
+
+async def fill(stage: Stage, entries: int) -> None:
+    """Appends about so many entries; identities come on top."""
+    sealing = traffic.Sealing(random.Random(SEED).randbytes)
+    log = await PostgresLog.open(stage.log.dsn)
+    await log.create_topics(traffic.topics())
+    waiting = []
+    for body in traffic.bodies(seed=SEED, items=entries):
+        waiting += sealing.entries(body)
+        if len(waiting) >= _APPEND_ENTRIES:
+            await log.append(waiting)
+            waiting = []
+    await log.append(waiting)
+    await log.close()
+    await stage.execute("VACUUM (ANALYZE)", database=stage.log.name)
+
+
+async def partitions(stage: Stage, topics: Sequence[str]) -> dict[int, int]:
+    """The end of each partition of these topics, by its id in the database."""
+    connection = await asyncpg.connect(stage.log.admin_dsn)
+    try:
+        return {one: end for one, end in await connection.fetch(_PARTITIONS, list(topics))}
+    finally:
+        await connection.close()
+
+
+async def _volume(stage: Stage, partition_ids: Sequence[int]) -> tuple[int, int]:
+    connection = await asyncpg.connect(stage.log.admin_dsn)
+    try:
+        entries, data_bytes = (await connection.fetch(_VOLUME, partition_ids))[0]
+    finally:
+        await connection.close()
+    return entries, int(data_bytes)

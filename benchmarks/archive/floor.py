@@ -1,0 +1,101 @@
+"""The floor: the rows that the worker wrote, written again by a bare client.
+
+The same tables, columns and bytes by the same login; COPY into a temporary table, INSERT .. ON CONFLICT DO NOTHING, and
+progress after it, one transaction a batch. Nothing is decoded, planned or digested: the rows lie in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from benchmarks.archive.log_floor import notices_of, publish, read_through
+from benchmarks.archive.orders import FloorOrders
+from benchmarks.archive.reference import TABLES, Reference, Rows
+from benchmarks.machine import Meter, Spent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from benchmarks.child import Orders
+
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+_INCOMING = """
+CREATE TEMPORARY TABLE incoming_{table} (LIKE custody_pas.{table} INCLUDING STORAGE)
+    WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS
+"""
+_INSERT = """
+INSERT INTO custody_pas.{table} ({columns}) SELECT {columns} FROM pg_temp.incoming_{table} ON CONFLICT DO NOTHING
+"""
+_MOVE_PROGRESS = """
+INSERT INTO custody_pas.progress (log, topic, partition, tenant, start_offset, next_offset, keep_seq, last_event_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (log, topic, partition) DO UPDATE
+SET next_offset = excluded.next_offset, keep_seq = excluded.keep_seq, last_event_id = excluded.last_event_id
+"""
+_ADD_TALLY = """
+INSERT INTO custody_pas.tallies AS tally (log, topic, partition, account, bucket, tenant, entries, duplicates)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 0)
+ON CONFLICT (log, topic, partition, account, bucket, tenant) DO UPDATE SET entries = tally.entries + excluded.entries
+"""
+
+
+async def main(orders: Orders) -> None:
+    """Writes what the orders say, and answers with what it took."""
+    wanted = await orders.next(FloorOrders)
+    reference = await Reference.load(wanted.reference_dsn, batch_rows=wanted.batch_rows)
+    notices = await notices_of(wanted.log_dsn, wanted.publishes, batches=len(reference.batches))
+    connection = await asyncpg.connect(wanted.records_dsn)
+    reader, publisher = await asyncpg.connect(wanted.log_dsn), await asyncpg.connect(wanted.log_dsn)
+    for table in TABLES:
+        await connection.execute(_INCOMING.format(table=table))
+    gc.collect()
+    gc.freeze()  # the rows lie there before the clock starts: looking through them is no part of the work
+    meter = Meter()
+    await _work(connection, reference, read_through(reader, wanted), publish(publisher, notices))
+    orders.answer(meter.spent())
+    for one in (connection, reader, publisher):
+        await one.close()
+
+
+async def _work(
+    connection: Connection, reference: Reference, reading: AsyncIterator[None], publishing: AsyncIterator[None]
+) -> None:
+    """Batch by batch; the next one is read and the last one's notices are published meanwhile."""
+    read = asyncio.ensure_future(anext(reading, None))
+    published = asyncio.ensure_future(asyncio.sleep(0))
+    for batch in reference.batches:
+        await read
+        read = asyncio.ensure_future(anext(reading, None))
+        await _write(connection, batch)
+        await published
+        published = asyncio.ensure_future(anext(publishing, None))
+    await read
+    async for _ in reading:
+        pass
+    await published
+
+
+async def _write(connection: Connection, batch: Rows) -> None:
+    async with connection.transaction():
+        for table in batch.tables:
+            if table.rows:
+                await _load(connection, table.name, table.columns, table.rows)
+        await connection.executemany(_ADD_TALLY, batch.tallies)
+        await connection.executemany(_MOVE_PROGRESS, batch.progress)
+
+
+async def _load(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
+) -> None:
+    await connection.copy_records_to_table(
+        f"incoming_{table}", schema_name="pg_temp", columns=columns, records=rows
+    )
+    await connection.execute(_INSERT.format(table=table, columns=", ".join(columns)))
+
+
+__all__ = ["Spent", "main"]

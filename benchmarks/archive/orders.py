@@ -1,0 +1,32 @@
+"""What the parent tells the processes of this benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOrders:
+    """Drain `entries` of the log into the store, as a group of its own."""
+
+    log_dsn: str = field(repr=False)
+    records_dsn: str = field(repr=False)
+    group: str
+    entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorOrders:
+    """Write the rows of the store at `reference_dsn` again, `batch_rows` records in one transaction.
+
+    `reads`: read the log's partitions besides, each (by id) up to its end. `publishes`: append the notices besides, the
+    ones that lie in these partitions of the log below these ends.
+    """
+
+    reference_dsn: str = field(repr=False)
+    records_dsn: str = field(repr=False)
+    log_dsn: str = field(repr=False)
+    batch_rows: int
+    reads: Mapping[int, int] = field(default_factory=dict)
+    publishes: Mapping[int, int] = field(default_factory=dict)

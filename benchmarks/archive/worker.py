@@ -1,0 +1,95 @@
+"""The subject: the archive worker as `custody run archive` puts it together, until so many entries are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING
+
+from backends.postgres.connections import PostgresOptions
+from backends.postgres.records import PostgresRecords
+from benchmarks import traffic
+from benchmarks.archive.orders import WorkerOrders
+from benchmarks.machine import Meter
+from broker import measures
+from broker.core.delivery import DeliveryPolicy
+from broker.core.topics import ARCHIVED_STREAMS
+from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.settings import PostgresSettings, Profile, TelemetrySettings, WorkerSettings
+from broker.telemetry import configure_logging
+from broker.workers.archive import Archive
+from broker.workers.deliver import Delivery
+from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.child import Orders
+    from benchmarks.machine import Spent
+    from broker.core.ports import EventLog, LogEntry, RecordStore
+
+
+class Countdown:
+    """Hands batches on, and stops the loop after the last one."""
+
+    def __init__(self, archive: Archive, entries: int) -> None:
+        self.stop = asyncio.Event()
+        self._archive = archive
+        self._left = entries
+
+    async def handle(self, batch: Sequence[LogEntry]) -> None:
+        """A batch."""
+        await self._archive.handle(batch)
+        self._left -= len(batch)
+        if self._left <= 0:
+            self.stop.set()
+
+    async def set_aside(self, entry: LogEntry, error: Exception, _attempts: int) -> None:
+        """Nothing of a benchmark's is to be set aside."""
+        raise RuntimeError(f"{entry.topic}[{entry.partition}] {entry.offset} was to be set aside") from error
+
+
+async def main(orders: Orders) -> None:
+    """Keeps what the orders say, and answers with what it took."""
+    wanted = await orders.next(WorkerOrders)
+    telemetry = TelemetrySettings(log_level="warning")
+    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
+    connections = PostgresSettings().pool_size
+    metrics = measures.metrics(telemetry)
+    log = await PostgresLog.open(wanted.log_dsn, options=PostgresLogOptions(pool_size=connections), metrics=metrics)
+    store = await PostgresRecords.open(
+        wanted.records_dsn, clock=lambda: traffic.AT, options=PostgresOptions(connections=connections)
+    )
+    orders.answer(await _drained(wanted, log, store, metrics))
+    await store.close()
+    await log.close()
+
+
+async def _drained(
+    wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics
+) -> Spent:
+    registry = traffic.registry()
+    archive = Archive(
+        log=log,
+        store=store,
+        registry=lambda: registry,
+        capabilities={NAME: CAPABILITIES},
+        metrics=metrics,
+        clock=lambda: traffic.AT,
+        entropy=secrets.token_bytes,
+    )
+    countdown = Countdown(archive, wanted.entries)
+    workers = WorkerSettings()
+    archive.delivery = Delivery(
+        worker="archive",
+        subscription=await log.subscribe(wanted.group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at),
+        handler=countdown.handle,
+        set_aside=countdown.set_aside,
+        policy=DeliveryPolicy(batch_entries=workers.batch_entries),
+        metrics=metrics,
+        stop=countdown.stop,
+        idle_wait_seconds=workers.idle_wait_seconds,
+    )
+    meter = Meter()
+    await archive.delivery.run()
+    return meter.spent()

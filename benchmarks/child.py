@@ -1,0 +1,63 @@
+"""The other end of `benchmarks.children`: `python -m benchmarks.child ROLE`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+T = TypeVar("T")
+
+ROLES = {
+    "archive.worker": "benchmarks.archive.worker",
+    "archive.floor": "benchmarks.archive.floor",
+    "edge.real": "benchmarks.edge.real",
+    "edge.bare": "benchmarks.edge.bare",
+    "edge.load": "benchmarks.edge.load",
+    "memory.blob": "benchmarks.memory.blob",
+}
+"""The module of each role; its `main` gets this end."""
+
+
+class Orders:
+    """What the parent says, line by line, and the way back to it."""
+
+    def __init__(self, lines: asyncio.StreamReader) -> None:
+        self._lines = lines
+
+    async def next(self, kind: type[T]) -> T:
+        """The next orders; `EOFError` when there are none any more."""
+        line = await self._lines.readline()
+        if not line:
+            raise EOFError
+        return msgspec.json.decode(line, type=kind)
+
+    async def all(self, kind: type[T]) -> AsyncIterator[T]:
+        """All orders to come, until the parent wants no more."""
+        while line := await self._lines.readline():
+            yield msgspec.json.decode(line, type=kind)
+
+    def answer(self, value: object) -> None:
+        """Tells the parent."""
+        sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+async def _run(main: Callable[[Orders], Awaitable[None]]) -> None:
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    await main(Orders(lines))
+
+
+if __name__ == "__main__":
+    role = importlib.import_module(ROLES[sys.argv[1]])
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(role.main))

@@ -1,0 +1,180 @@
+"""Made-up traffic, the same for the same seed: webhook bodies as the provider writes them, and their log entries.
+
+Of 30 items 21 are texts, 6 carry a part (photos, voice notes, documents) and 3 are statuses: one message that the
+business sent, delivered and read. Every customer shows a phone number and a BSUID, as most do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from broker.core.identity import KEY_BYTES, TenantKey
+from broker.core.intake import Directory, RecentIds, SignedDelivery, new_delivery_id, take_in
+from broker.core.registry import Account, App, Registry, Tenant
+from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicSpec, tenant_topics, topic_name
+from connectors.simulator.ids import Customer, Ids, digits, user_id_of
+from connectors.simulator.payloads import contents, envelope, statuses
+from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST, NAME
+from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from broker.core.ports import Entropy, NewEntry
+
+TENANT = "acme"
+APP = "acme-app"
+WEBHOOK_PATH = f"/webhooks/{NAME}/{APP}"
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+"""What the benchmarks' clocks say: records and the floor's rows must have the same bytes in every run."""
+PARTITIONS = 4
+ACCOUNTED_TOPICS = tuple(topic_name(TENANT, stream) for stream in ACCOUNTED_STREAMS)
+KEPT_TOPIC = topic_name(TENANT, Stream.KEPT)
+
+_SECRET = b"a-secret-that-opens-nothing"
+_ACCOUNT, _WABA, _NUMBER = "106540352242922", "102290129340398", "27115550100"
+_CUSTOMERS = 500
+_BLOCK = ("text",) * 21 + ("image", "image", "image", "image", "audio", "document") + ("status",) * 3
+_STATUSES: tuple[statuses.Status, ...] = ("sent", "delivered", "read")
+_WORDS = (
+    "hello windscreen cracked this morning on the way to work please see photo attached claim number policy car "
+    "quote repair Saturday thank you when can someone call me back regards"
+).split()
+_ITEMS_A_BODY = 50
+
+
+def registry() -> Registry:
+    """One tenant with one number."""
+    key = TenantKey(hashlib.sha256(b"a key for benchmarks").digest()[:KEY_BYTES])
+    account = Account(name="claims", tenant=TENANT, app=APP, provider=NAME, id=_ACCOUNT, group=_WABA, token="none")  # noqa: S106 - opens nothing
+    app = App(name=APP, provider=NAME, tenant=TENANT, app_id="1", secrets=(_SECRET,), verify_token="none")  # noqa: S106 - likewise
+    return Registry(
+        tenants={TENANT: Tenant(name=TENANT, zone="UTC", key=key)}, apps={APP: app}, accounts={"claims": account}
+    )
+
+
+def topics() -> tuple[TopicSpec, ...]:
+    """Every topic of the tenant."""
+    return tenant_topics(TENANT, partitions=PARTITIONS, retention_days=14)
+
+
+def signature(body: bytes) -> str:
+    """The header that the provider sends with a body."""
+    return "sha256=" + hmac.digest(_SECRET, body, "sha256").hex()
+
+
+def is_signed(body: bytes, claimed: bytes) -> bool:
+    """Whether a signature, as it stands in the header, is this body's: what the edge's floor does."""
+    return hmac.compare_digest(b"sha256=" + hmac.digest(_SECRET, body, "sha256").hex().encode(), claimed)
+
+
+def bodies(*, seed: int, items: int, items_a_body: int = _ITEMS_A_BODY) -> Iterator[bytes]:
+    """Webhook bodies with so many items in all, the last one with what is left."""
+    parcels = itertools.islice(_Writer(seed).parcels(), items)
+    while batch := list(itertools.islice(parcels, items_a_body)):
+        yield envelope.body(batch)
+
+
+@dataclass(slots=True)
+class Sealing:
+    """Turns bodies into log entries as the edge does: parsed, owned, sealed."""
+
+    entropy: Entropy
+    directory: Directory = field(default_factory=lambda: Directory(registry()))
+    recent: RecentIds = field(default_factory=lambda: RecentIds(20_000))
+
+    def entries(self, body: bytes) -> Sequence[NewEntry]:
+        """The entries of one body, received at `AT`."""
+        app = self.directory.registry.apps[APP]
+        delivery = SignedDelivery(
+            app=app, id=new_delivery_id(self.entropy), received_at=AT, connector=CONNECTOR_VERSION
+        )
+        intake = take_in(
+            parse(body),
+            delivery,
+            directory=self.directory,
+            capabilities=CAPABILITIES,
+            entropy=self.entropy,
+            recent=self.recent,
+        )
+        self.recent.mark(intake.identities)
+        return intake.entries
+
+
+class _Writer:
+    """Writes items, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._ids = Ids(seed=seed)
+        self._customers = [_customer(seed, number) for number in range(_CUSTOMERS)]
+
+    def parcels(self) -> Iterator[envelope.Parcel]:
+        """Without end: blocks of the mix, each in an order of its own."""
+        while True:
+            sent = self._random.choice(self._customers)
+            told = self._told(sent)
+            for kind in self._random.sample(_BLOCK, len(_BLOCK)):
+                yield next(told) if kind == "status" else self._message(kind)
+
+    def _told(self, to: Customer) -> Iterator[envelope.Parcel]:
+        """The statuses of a message that the business sent."""
+        sent = statuses.Sent(message_id=self._ids.wamid(to.phone or to.user_id, outbound=True), to=to)
+        for name in _STATUSES:
+            item = statuses.status(sent, name, timestamp=int(AT.timestamp()) - self._random.randrange(60))
+            yield _parcel("statuses", item, to, inbound=False)
+
+    def _message(self, kind: str) -> envelope.Parcel:
+        customer = self._random.choice(self._customers)
+        item: dict[str, object] = {
+            "from": customer.phone,
+            "from_user_id": customer.user_id,
+            "id": self._ids.wamid(customer.phone or customer.user_id),
+            "timestamp": str(int(AT.timestamp()) - self._random.randrange(3600)),
+        }
+        return _parcel("messages", item | self._content(kind).fields(), customer, inbound=True)
+
+    def _content(self, kind: str) -> contents.Content:
+        if kind == "text":
+            return contents.text(self._words(self._random.randint(3, 20)))
+        if kind == "image":
+            return contents.image(self._media("image/jpeg"), caption=self._words(3))
+        if kind == "audio":
+            return contents.audio(self._media("audio/ogg; codecs=opus"))
+        return contents.document(self._media("application/pdf"), filename="police report.pdf")
+
+    def _media(self, mime: str) -> contents.MediaRef:
+        media_id, proof = self._ids.media_id(), self._random.randbytes(32)
+        query = f"mid={media_id}&source=webhook&ext={int(AT.timestamp()) + 300}&hash={proof.hex()[:32]}"
+        url = f"https://{MEDIA_HOST}/whatsapp_business/attachments/?{query}"
+        return contents.MediaRef(media_id=media_id, mime=mime, sha256=proof, url=url)
+
+    def _words(self, count: int) -> str:
+        return " ".join(self._random.choices(_WORDS, k=count))
+
+
+def _customer(seed: int, number: int) -> Customer:
+    phone = "2700" + digits(8, "benchmark", seed, number)
+    return Customer(user_id=user_id_of(phone), name=f"Customer {number}", phone=phone)
+
+
+def _parcel(array: str, item: Mapping[str, object], customer: Customer, *, inbound: bool) -> envelope.Parcel:
+    return envelope.Parcel(
+        number=0,
+        app_id="1",
+        waba_id=_WABA,
+        account=_ACCOUNT,
+        display_phone_number=_NUMBER,
+        field="messages",
+        array=array,
+        raw=envelope.encode(item),
+        contacts=(envelope.encode(customer.contact()),),
+        inbound=inbound,
+    )

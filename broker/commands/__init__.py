@@ -1,0 +1,1 @@
+"""The commands, a module for each group of them. They print, and leave decisions to what they call."""

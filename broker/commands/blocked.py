@@ -1,0 +1,109 @@
+"""`custody blocked`: provider objects whose erasure waits for a person."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from broker import app
+from broker.acts import Action, Doing
+from broker.commands import context, output
+from broker.commands.context import UsageError
+from broker.core.erasure import TargetState
+from broker.findings import line
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from broker.core.ports import KeptTarget, RecordStore
+
+commands = typer.Typer(no_args_is_help=True, help="Erasures that wait for a person: refused, or in doubt.")
+
+Targets = Annotated[list[str] | None, typer.Argument(metavar="[TARGET...]", help="Ids as 'blocked list' has them.")]
+Everything = Annotated[bool, typer.Option("--all", metavar=" ", help="All blocked ones, of --tenant if it is given.")]
+
+
+@commands.command("list")
+def list_blocked(tenant: context.TenantName = None, as_json: context.Json = False) -> None:  # noqa: FBT002 - a flag
+    """List what is blocked.
+
+    Example: custody blocked list --tenant acme
+    """
+    found = context.run(_listed(tenant))
+    if as_json:
+        output.document(found)
+        return
+    columns = ("target", "tenant", "account", "object", "expires")
+    output.table("Blocked", columns, [tuple(one.values()) for one in found])
+
+
+@commands.command("release")
+def release(
+    targets: Targets = None,
+    everything: Everything = False,  # noqa: FBT002 - a flag of the command line
+    tenant: context.TenantName = None,
+    reason: context.Reason = "",
+    by: context.By = None,
+    as_json: context.Json = False,  # noqa: FBT002 - likewise
+) -> None:
+    """Try blocked erasures again, once a person saw to the cause. Leaves an act.
+
+    Example: custody blocked release --all --tenant acme --reason "token renewed"
+
+    Example: custody blocked release tgt_kq3nf2xw5d7yzr4tjm6pbhcvea2gsuol --reason "token renewed"
+    """
+    if bool(targets) == everything:
+        raise UsageError(line("TARGET", "name targets, or give --all, and not both", "custody blocked release --all"))
+    who, why = context.doer(by), context.required_reason(reason, for_what="releasing")
+    released = context.run(_released(frozenset(targets or ()), tenant, who, why))
+    if as_json:
+        output.document({"released": released})
+    else:
+        output.line(f"released {released}")
+
+
+async def _listed(tenant: str | None) -> list[dict[str, Any]]:
+    async with AsyncExitStack() as exits:
+        settings = context.load("records", "registry")
+        registry = app.registry(settings)
+        await context.with_servers(exits, settings)
+        store = await app.entered(exits, app.open_records(settings))
+        return [
+            _as_document(one.name, target)
+            for one in context.tenants(registry, tenant)
+            for target in await _blocked(store, one.name)
+        ]
+
+
+async def _released(targets: Collection[str], tenant: str | None, who: str, why: str) -> int:
+    async with AsyncExitStack() as exits:
+        settings = context.load("records", "registry")
+        registry = app.registry(settings)
+        await context.with_servers(exits, settings)
+        store = await app.entered(exits, app.open_records(settings))
+        count = 0
+        for of in context.tenants(registry, tenant):
+            there = [one.target_id for one in await _blocked(store, of.name)]
+            wanted = [one for one in there if not targets or one in targets]
+            if wanted:
+                arguments = {str(number): one for number, one in enumerate(wanted, 1)}
+                await context.keep_act(store, Doing(action=Action.UNBLOCK, who=who, why=why, arguments=arguments), of)
+                count += await store.unblock(of.name, wanted)
+        return count
+
+
+async def _blocked(store: RecordStore, tenant: str) -> list[KeptTarget]:
+    return [one async for one in store.targets(tenant) if one.state == TargetState.BLOCKED]
+
+
+def _as_document(tenant: str, target: KeptTarget) -> dict[str, Any]:
+    """Without the provider's id of the object, which is content."""
+    return {
+        "target": target.target_id,
+        "tenant": tenant,
+        "account": target.account,
+        "object": target.object_kind,
+        "expires": target.expires_at,
+    }

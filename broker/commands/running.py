@@ -1,0 +1,163 @@
+"""`custody run`, `custody simulate` and `custody demo`: what goes on until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import uvloop
+
+from broker import app, sources
+from broker.commands import context, output
+from broker.commands.context import FailedError, UsageError
+from broker.core.errors import SettingsError
+from broker.findings import closest, line, meant
+from broker.servers import refuse_in_production
+from broker.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from broker.settings import Settings
+
+_NEEDS = {
+    "edge": ("log",),
+    "archive": ("log", "records"),
+    "media": ("log", "blobs"),
+    "relay": ("log", "records"),
+    "erase": ("log",),
+    "claim": ("log",),
+    "tidy": ("log",),
+}
+
+Workers = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[WORKER...]", help="edge, archive, media, relay, erase, claim, tidy; or all."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The simulated provider, in TOML; else a sample."),
+]
+CallbackUrl = Annotated[
+    str | None, typer.Option("--callback", metavar="URL", help="Without --config: where webhooks go.")
+]
+Messages = Annotated[
+    int, typer.Option("--messages", min=0, metavar="N", help="Send N inbound messages; the story once if not given.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Another seed tells the story otherwise; the same one, the same.")]
+Keep = Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Where its data are to lie and to stay.")]
+LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres.")]
+StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres.")]
+
+
+def run(workers: Workers = None) -> None:
+    """Run the workers, each alone or all in one process, until SIGTERM or SIGINT.
+
+    Then the edge drains, and every worker finishes and commits the batch in hand.
+
+    Example: custody run
+
+    Example: custody run archive
+    """
+    from broker.run import WORKERS, run_workers  # noqa: PLC0415 - the workers and all they import are for this alone
+
+    names = tuple(dict.fromkeys(workers or WORKERS))
+    for name in names:
+        if name not in WORKERS:
+            raise UsageError(line("WORKER", f"no such worker{meant(closest(name, WORKERS))}", ", ".join(WORKERS)))
+    needs = {need for name in names for need in _NEEDS.get(name, ())}
+    settings = sources.load(needs={*needs, "registry"})
+    configure_logging(settings.telemetry, profile=settings.profile)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_around(settings, run_workers(settings, names)))
+
+
+async def _around(settings: Settings, work: Coroutine[Any, Any, None]) -> None:
+    """The work, with Custody's own server around it where the settings want one."""
+    async with app.embedded(settings):
+        await work
+
+
+def simulate(
+    config: ConfigFile = None,
+    callback: CallbackUrl = None,
+    seed: Seed = 1,
+    as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Simulate the provider: a server that speaks its protocol, and knows what it sent and still holds.
+
+    Prints where it answers, and goes on until SIGTERM or SIGINT. Does not start under production.
+
+    Example: custody simulate --config simulator.toml
+
+    Example: custody simulate --callback http://127.0.0.1:8400/webhooks/whatsapp_cloud/acme-app
+    """
+    settings = context.load()
+    refuse_in_production(settings, "the simulator")
+    context.run(_simulated(config, callback, seed, as_json=as_json))
+
+
+async def _simulated(config: Path | None, callback: str | None, seed: int, *, as_json: bool) -> None:
+    from connectors.simulator.config import SimulatorConfig  # noqa: PLC0415 - the simulator is for this alone
+    from connectors.simulator.errors import ConfigError, RefusedInProductionError  # noqa: PLC0415 - likewise
+    from connectors.simulator.sample import sample  # noqa: PLC0415 - likewise
+    from connectors.simulator.simulator import Simulator  # noqa: PLC0415 - likewise
+
+    stop = asyncio.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(one, stop.set)
+    try:
+        made = SimulatorConfig.from_toml(config) if config else sample(seed=seed, callback_url=callback)
+        async with Simulator(made) as provider:
+            shown = {
+                "graph_url": f"{provider.base_url}/v25.0",
+                "control_url": f"{provider.base_url}/simulator",
+                "numbers": [one.phone_number_id for one in made.numbers],
+            }
+            if made.control_token is None:
+                shown["control_token"] = provider.control_token
+            _print_simulator(shown, as_json=as_json)
+            await stop.wait()
+    except OSError as error:
+        fault = f"can't be used: {(error.strerror or 'an input error').lower()}"
+        raise UsageError(line("--config", fault, "--config simulator.toml")) from None
+    except (ConfigError, RefusedInProductionError) as error:
+        raise SettingsError([f"--config: {error}"]) from None
+
+
+def _print_simulator(shown: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.json_line(shown)
+        return
+    for name, value in shown.items():
+        output.line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def demo(
+    messages: Messages = 0,
+    seed: Seed = 1,
+    keep: Keep = None,
+    log: LogName = "postgres",
+    store: StoreName = "postgres",
+    as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Watch it all on this machine: a Postgres, a simulated provider, the workers, and an account that closes.
+
+    Exits with 1 if the account does not close.
+
+    Example: custody demo
+
+    Example: custody demo --messages 10000 --json
+    """
+    from broker.demo import DemoOptions, run_demo  # noqa: PLC0415 - the demo is for this alone
+
+    settings = context.load()
+    refuse_in_production(settings, "the demo")
+    for option, name in (("--log", log), ("--store", store)):
+        if name != "postgres":
+            raise UsageError(line(option, "no such implementation", f"{option} postgres"))
+    if not run_demo(DemoOptions(messages=messages, seed=seed, keep=keep), as_json=as_json):
+        raise FailedError(1)

@@ -1,0 +1,9 @@
+"""The event log on Postgres."""
+
+from broker.log.postgres.errors import UnknownTopicError
+from broker.log.postgres.log import PostgresLog
+from broker.log.postgres.options import PostgresLogOptions
+from broker.log.postgres.rows import partition_of
+from broker.log.postgres.subscription import PostgresSubscription
+
+__all__ = ["PostgresLog", "PostgresLogOptions", "PostgresSubscription", "UnknownTopicError", "partition_of"]

@@ -1,0 +1,107 @@
+"""The servers that the settings name: log, records and blobs, opened; and a Postgres of Custody's own where wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from backends.postgres.blobs import PostgresBlobs
+from backends.postgres.connections import PostgresOptions
+from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, ServerOptions
+from backends.postgres.records import PostgresRecords
+from broker.core.errors import SettingsError
+from broker.findings import line
+from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.settings import Profile, Server, Settings, setting_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from broker.core.metrics import Metrics
+    from broker.core.ports import BlobStore, EventLog, RecordStore
+
+_HOST = "127.0.0.1"
+
+
+def now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+async def open_log(settings: Settings, metrics: Metrics | None = None) -> EventLog:
+    """The event log. `LogUnavailableError`: open it again later."""
+    section = settings.log
+    options = PostgresLogOptions(pool_size=section.pool_size, allow_unsafe_server=section.allow_unsafe_server)
+    return await PostgresLog.open(settings.address("log"), options=options, metrics=metrics)
+
+
+async def open_records(settings: Settings) -> RecordStore:
+    """The record store. `StoreUnavailableError`: open it again later."""
+    options = PostgresOptions(connections=settings.records.pool_size)
+    return await PostgresRecords.open(lambda: settings.address("records"), clock=now, options=options)
+
+
+async def open_blobs(settings: Settings) -> BlobStore:
+    """The blob store. `BlobsUnavailableError`: open it again later."""
+    options = PostgresOptions(connections=settings.blobs.pool_size)
+    return await PostgresBlobs.connect(lambda: settings.address("blobs"), options=options)
+
+
+@asynccontextmanager
+async def embedded(settings: Settings) -> AsyncIterator[None]:
+    """Runs Custody's own Postgres as long as the context lasts, if the settings want one and it does not run yet."""
+    wanted = settings.embedded
+    if wanted.directory is None or await _answers(wanted.port):
+        yield
+        return
+    async with await EmbeddedPostgres.start(ServerOptions(directory=wanted.directory, port=wanted.port)):
+        yield
+
+
+def admin_address(settings: Settings, server: Server) -> str:
+    """The DSN for migrations: the admin's, the embedded server's superuser, or else the common one."""
+    own = settings.address(server)
+    directory = settings.embedded.directory
+    if directory is None or not is_embedded(settings, own):
+        return settings.admin_address(server) or own
+    password = _superuser_password(directory)
+    return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@{_HOST}:{settings.embedded.port}{urlsplit(own).path}"
+
+
+def is_embedded(settings: Settings, dsn: str) -> bool:
+    """Whether an address is on Custody's own server."""
+    parts = urlsplit(dsn)
+    return (
+        settings.embedded.directory is not None
+        and parts.hostname in {_HOST, "localhost"}
+        and parts.port == settings.embedded.port
+    )
+
+
+def refuse_in_production(settings: Settings, what: str) -> None:
+    """`SettingsError` under the production profile."""
+    if settings.profile is Profile.PRODUCTION:
+        fault = f"{what} does not start under production"
+        raise SettingsError([line(setting_name("profile"), fault, f"{setting_name('profile')}=development")])
+
+
+def _superuser_password(directory: Path) -> str:
+    try:
+        return (directory / "superuser.password").read_text()
+    except OSError as error:
+        fault = f"the superuser's password in it can't be read: {(error.strerror or 'an input error').lower()}"
+        name = setting_name("embedded", "directory")
+        raise SettingsError([line(name, fault, "a folder that this account made")]) from None
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(_HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,272 @@
+"""The settings: what they are, their defaults and their limits. `broker.sources` reads them.
+
+In the environment a setting is `CUSTODY_` and its path joined by `__`: `CUSTODY_LOG__DSN` is `dsn` of `log`.
+Secrets are `SecretStr`, or files that hold them; no command takes one as an argument.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from broker.core.errors import SettingsError
+from broker.findings import line
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource
+
+PREFIX = "CUSTODY_"
+DELIMITER = "__"
+DSN_EXAMPLE = "postgresql://custody:secret@127.0.0.1:5432/custody"
+
+Server = Literal["log", "records", "blobs"]
+SERVERS: tuple[Server, ...] = ("log", "records", "blobs")
+
+_SECTION = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+
+
+class Profile(StrEnum):
+    """What this installation is for. Production refuses what is only fit for trying out."""
+
+    DEVELOPMENT = "development"
+    DEMO = "demo"
+    PRODUCTION = "production"
+
+
+def _split(value: object) -> object:
+    """`a, b` as a list, as it is written in an environment."""
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class PostgresSettings(BaseModel):
+    """A Postgres database by its address. The admin's address is for `custody init` alone.
+
+    `allow_unsafe_server` accepts one that forgets what it acknowledged (fsync off): for tests.
+    """
+
+    model_config = _SECTION
+
+    kind: Literal["postgres"] = Field(default="postgres", examples=["postgres"])
+    dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE])
+    dsn_file: Path | None = Field(default=None, examples=["/run/secrets/custody-dsn"])
+    admin_dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE.replace("custody:", "postgres:", 1)])
+    admin_dsn_file: Path | None = Field(default=None, examples=["/run/secrets/custody-admin-dsn"])
+    pool_size: int = Field(default=8, ge=2, le=500, examples=[8])
+    allow_unsafe_server: bool = Field(default=False, examples=["false"])
+
+    @field_validator("dsn", "admin_dsn")
+    @classmethod
+    def _is_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and (fault := dsn_fault(value.get_secret_value())):
+            raise ValueError(fault)
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        for name in ("dsn", "admin_dsn"):
+            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
+                raise ValueError(f"has both {name} and {name}_file: leave one of them out")
+        return self
+
+
+class EmbeddedSettings(BaseModel):
+    """A Postgres of Custody's own, for one machine: its folder, and its port. It is started by whoever needs it."""
+
+    model_config = _SECTION
+
+    directory: Path | None = Field(default=None, examples=["/var/lib/custody/postgres"])
+    port: int = Field(default=25432, ge=1024, le=65535, examples=[25432])
+
+
+class EdgeSettings(BaseModel):
+    """The webhook edge: where it listens, and its bounds. See `connectors.whatsapp_cloud.webhook.EdgeLimits`."""
+
+    model_config = _SECTION
+
+    host: str = Field(default="127.0.0.1", examples=["0.0.0.0"])  # noqa: S104 - an example, where a proxy stands before it
+    port: int = Field(default=8400, ge=0, le=65535, examples=[8400])
+    body_bytes: int = Field(default=4_000_000, ge=3_000_000, le=64_000_000, examples=[4_000_000])
+    in_flight_bytes: int = Field(default=64_000_000, ge=3_000_000, examples=[64_000_000])
+    read_seconds: float = Field(default=20.0, gt=0, le=600, examples=[20])
+    append_seconds: float = Field(default=5.0, gt=0, le=60, examples=[5])
+    retry_after_seconds: int = Field(default=5, ge=1, le=3600, examples=[5])
+    recent_identities: int = Field(default=20_000, ge=0, le=10_000_000, examples=[20_000])
+    drain_seconds: float = Field(default=10.0, ge=0, le=600, examples=[10])
+
+    @model_validator(mode="after")
+    def _holds_a_body(self) -> Self:
+        if self.in_flight_bytes < self.body_bytes:
+            raise ValueError("has in_flight_bytes below body_bytes: raise it to hold one body at least")
+        return self
+
+
+class WhatsAppCloudSettings(BaseModel):
+    """The WhatsApp Cloud API: its address, and media hosts beside the provider's own.
+
+    A host may have a port, and its scheme before it; plain http is for loopback alone, and not for production.
+    """
+
+    model_config = _SECTION
+
+    graph_url: str = Field(default="https://graph.facebook.com/v25.0", examples=["https://graph.facebook.com/v25.0"])
+    extra_media_hosts: Words = Field(default=(), examples=["media.example.org"])
+
+    @field_validator("graph_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if not _is_address(value):
+            raise ValueError("is not the http or https address of a server")
+        return value.rstrip("/")
+
+    @field_validator("extra_media_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_is_origin(one if "://" in one else f"https://{one}") for one in value):
+            raise ValueError("holds something that is not a host, or a host and port")
+        return tuple(one.rstrip("/") for one in value)
+
+
+class WorkerSettings(BaseModel):
+    """How the workers pace themselves. The defaults suit one machine; times are in seconds."""
+
+    model_config = _SECTION
+
+    batch_entries: int = Field(default=1000, ge=1, le=100_000, examples=[1000])
+    idle_wait_seconds: float = Field(default=0.5, gt=0, le=60, examples=[0.5])
+    first_wait_seconds: float = Field(default=0.1, gt=0, le=60, examples=[0.1])
+    most_wait_seconds: float = Field(default=15.0, gt=0, le=3600, examples=[15])
+    dead_letters_in_a_row: int = Field(default=100, ge=1, examples=[100])
+    media_concurrency: int = Field(default=8, ge=1, le=256, examples=[8])
+    media_grace_seconds: float = Field(default=300.0, ge=0, le=86_400, examples=[300])
+    erase_concurrency: int = Field(default=8, ge=1, le=256, examples=[8])
+    erase_lease_seconds: float = Field(default=300.0, ge=1, le=86_400, examples=[300])
+    relay_batch: int = Field(default=500, ge=1, le=100_000, examples=[500])
+    relay_poll_seconds: float = Field(default=0.25, gt=0, le=3600, examples=[0.25])
+    claim_poll_seconds: float = Field(default=30.0, gt=0, le=86_400, examples=[30])
+    tidy_poll_seconds: float = Field(default=300.0, gt=0, le=86_400, examples=[300])
+    witness_seconds: float = Field(default=900.0, gt=0, le=86_400, examples=[900])
+
+
+class TelemetrySettings(BaseModel):
+    """What Custody tells of itself. `log_format` auto: JSON in production and where nobody watches a terminal."""
+
+    model_config = _SECTION
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", examples=["info"])
+    log_format: Literal["auto", "json", "console"] = Field(default="auto", examples=["json"])
+    metrics: Literal["none", "console", "otlp"] = Field(default="none", examples=["otlp"])
+    metrics_interval_seconds: float = Field(default=60.0, ge=1, le=3600, examples=[60])
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Built from its arguments alone: `broker.sources.load` gathers those from outside."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+    )
+
+    profile: Profile = Field(default=Profile.DEVELOPMENT, examples=["production"])
+    registry: Path | None = Field(default=None, examples=["/etc/custody/custody.toml"])
+    registry_poll_seconds: float = Field(default=1.0, gt=0, le=3600, examples=[1])
+    health_port: int | None = Field(default=None, ge=0, le=65535, examples=[8401])
+    partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
+    retention_days: int = Field(default=14, ge=1, le=3650, examples=[14])
+    log: PostgresSettings = Field(default_factory=PostgresSettings)
+    records: PostgresSettings = Field(default_factory=PostgresSettings)
+    blobs: PostgresSettings = Field(default_factory=PostgresSettings)
+    embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
+    edge: EdgeSettings = Field(default_factory=EdgeSettings)
+    whatsapp_cloud: WhatsAppCloudSettings = Field(default_factory=WhatsAppCloudSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as above
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing but arguments: `load` must see what is missing as well as what is wrong, and tests stay apart."""
+        return (init_settings,)
+
+    def address(self, server: Server) -> str:
+        """A server's DSN, from the setting or its file. `SettingsError` where there is none."""
+        return self._dsn(server, "dsn")
+
+    def admin_address(self, server: Server) -> str | None:
+        """The admin's DSN, which `custody init` uses; None where no other than the common one is given."""
+        section: PostgresSettings = getattr(self, server)
+        given = section.admin_dsn is not None or section.admin_dsn_file is not None
+        return self._dsn(server, "admin_dsn") if given else None
+
+    def _dsn(self, server: Server, field: str) -> str:
+        section: PostgresSettings = getattr(self, server)
+        direct: SecretStr | None = getattr(section, field)
+        if direct is not None:
+            return direct.get_secret_value()
+        path: Path | None = getattr(section, f"{field}_file")
+        if path is None:
+            raise SettingsError([line(setting_name(server, field), "is missing", f"{DSN_EXAMPLE}")])
+        return _dsn_from(path, setting_name(server, f"{field}_file"))
+
+
+def setting_name(*path: str) -> str:
+    """A setting's name as it stands in the environment."""
+    return PREFIX + DELIMITER.join(path).upper()
+
+
+def dsn_fault(dsn: str) -> str | None:
+    """What is wrong with a Postgres address; None when it can be one."""
+    try:
+        parts = urlsplit(dsn)
+        port = parts.port
+    except ValueError:
+        return "is not an address: quote what is special in its password as %XX"
+    if parts.scheme not in {"postgresql", "postgres"}:
+        return "is not a postgresql:// address"
+    if not parts.hostname and "host=" not in parts.query:
+        return "names no host"
+    if not parts.path.strip("/") or port == 0:
+        return "names no database"
+    return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain
+
+
+def _is_origin(url: str) -> bool:
+    return _is_address(url) and urlsplit(url).path in {"", "/"}
+
+
+def _dsn_from(path: Path, name: str) -> str:
+    example = "/run/secrets/custody-dsn, holding one line such as " + DSN_EXAMPLE
+    try:
+        dsn = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or "not text"
+        raise SettingsError([line(name, f"can't be read: {why.lower()}", example)]) from None
+    if fault := dsn_fault(dsn):
+        raise SettingsError([line(name, f"what the file holds {fault}", example)])
+    return dsn

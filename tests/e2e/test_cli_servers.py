@@ -1,0 +1,211 @@
+"""The command against a real Postgres: prepared, checked, reported on, looked into, mended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from broker import app
+from broker.core.codec import canonical
+from tests.e2e.installation import TENANT, Installation, lay_out, use
+from tests.records import Desk
+from tests.unit.broker.registry_files import GOOD, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REASON = ("--reason", "complaint 4711", "--by", "T. Mokoena")
+
+
+@pytest.fixture
+def bare(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """Settings and servers, nothing on them yet."""
+    installation = lay_out(tmp_path, database)
+    use(installation, monkeypatch)
+    return installation
+
+
+@pytest_asyncio.fixture
+async def here(bare: Installation) -> Installation:
+    """An installation that is ready."""
+    said = await bare.custody("init", "--logins")
+    assert said.code == 0, said.err
+    return bare
+
+
+async def test_init_may_be_run_again(bare: Installation) -> None:
+    first = await bare.custody("init", "--logins", "--json")
+    assert (first.code, first.document["changed"]) == (0, True), first.err
+    assert any("created topic custody.acme.messages.v1" in one["what"] for one in first.document["steps"])
+    again = await bare.custody("init", "--logins", "--json")
+    assert (again.code, again.document["changed"]) == (0, False), again.err
+    plain = await bare.custody("init")
+    assert (plain.code, "log: its schema is up to date" in plain.out) == (0, True)
+
+
+async def test_check_is_content_with_a_good_installation(here: Installation) -> None:
+    said = await here.custody("check", "--offline", "--json")
+    assert said.code == 0, said.out
+    levels = {one["subject"]: one["level"] for one in said.document["findings"] if one["level"] != "warning"}
+    assert levels == dict.fromkeys(("registry", "log", "records", "blobs", "topics"), "ok")
+    assert all(one["remedy"] for one in said.document["findings"] if one["level"] == "warning")
+
+
+async def test_check_names_everything_wrong_with_its_remedy(bare: Installation) -> None:
+    write(bare.folder, GOOD.replace("ZA", "Zuid"))
+    said = await bare.custody("check", "--offline", "--json")
+    assert said.code == 4
+    problems = [one for one in said.document["findings"] if one["level"] == "problem"]
+    assert {one["subject"] for one in problems} >= {"accounts.claims.posture.region", "log", "records", "blobs"}
+    assert all(one["remedy"] for one in problems)
+
+
+async def test_check_tells_of_a_server_that_is_too_mighty_or_forgetful(here: Installation) -> None:
+    text = (here.folder / "settings.toml").read_text()
+    owner = here.settings.address("records")
+    (here.folder / "settings.toml").write_text(text.replace(owner, here.admin_dsn))
+    said = await here.custody("check", "--offline", "--json")
+    messages = " ".join(one["message"] for one in said.document["findings"] if one["subject"] == "records")
+    assert "the login may do anything" in messages
+    assert "fsync is off" in messages
+
+
+async def test_check_asks_the_provider_of_each_account(here: Installation) -> None:
+    settings = here.folder / "settings.toml"
+    settings.write_text(settings.read_text() + '\n[whatsapp_cloud]\ngraph_url = "http://127.0.0.1:9"\n')
+    said = await here.custody("account", "check", "claims", "--json")
+    assert said.code == 4
+    assert any(one["subject"].startswith("claims") for one in said.document["findings"])
+
+
+async def test_a_report_closes_by_number_and_day(here: Installation) -> None:
+    desk = Desk(7)
+    await here.append(desk.text("one"), again := desk.text("two"), again, desk.image())
+    under_way = await here.custody("report", "--strict", "--json")
+    assert (under_way.code, under_way.document["unprocessed"]) == (1, 4)
+    await here.archive()
+    said = await here.custody("report", "--json")
+    report = said.document
+    figures = {name: report[name] for name in ("accepted", "kept", "duplicates", "parts_open", "targets", "open")}
+    assert figures == {"accepted": 4, "kept": 3, "duplicates": 1, "parts_open": 1, "targets": 1, "open": 1}
+    assert report["closes"] is False
+    (day,) = report["tenants"][TENANT]["days"]
+    assert (day["account"], day["day"], day["accepted"]) == ("106540352242922", "2026-11-23", 4)
+    assert report["tenants"][TENANT]["texts"]["count"] == 3
+    other = await here.custody("report", "--day", "2026-11-22", "--json")
+    assert other.document["tenants"][TENANT]["days"] == []
+    table = await here.custody("report")
+    assert "Does not close: acme: parts_open is 1, not 0" in table.out
+    assert (await here.custody("report", "--tenant", "nobody")).code == 2
+
+
+async def test_a_record_is_shown_without_its_content(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.text('"Good morning, my policy"')
+    await here.append(record)
+    await here.archive()
+    said = await here.custody("show", record.envelope.record_id, "--json")
+    assert said.document["envelope"]["record_id"] == record.envelope.record_id
+    assert said.document["arrival"]["position"]["offset"] == 0
+    assert "Good morning" not in said.out
+    conversation = await here.custody("show", record.envelope.conversation, "--json")
+    assert [one["record_id"] for one in conversation.document["records"]] == [record.envelope.record_id]
+
+
+async def test_content_is_shown_for_a_reason_which_is_kept_first(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.text('"Good morning, my policy"')
+    await here.append(record)
+    await here.archive()
+    refused = await here.custody("show", record.envelope.record_id, "--content")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--reason" in refused.err
+    said = await here.custody("show", record.envelope.record_id, "--content", *REASON, "--json")
+    assert said.document["content"]["data"]["item"] == "Good morning, my policy"
+    async with here.servers() as (_, store):
+        acts = [one async for one in store.records(TENANT) if one.record.envelope.kind == "act"]
+    (act,) = acts
+    assert act.record.envelope.type == "read_content"
+    assert act.record.envelope.relations[0].record_id == record.envelope.record_id
+    assert b"complaint 4711" in act.record.content.data
+    assert b"Mokoena" in act.record.content.data
+    assert b"Mokoena" not in canonical(act.record.envelope) + canonical(act.record.arrival)
+    closing = await here.custody("report", "--strict", "--json")
+    assert (closing.code, closing.document["kept"]) == (0, 1), "an act is no record of the account"
+
+
+async def test_a_dead_letter_is_redriven_once_and_the_account_closes(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.text('"died of a defect"')
+    await here.append(desk.text("before"), record, desk.text("after"))
+    await here.archive(kill=[record.envelope.record_id])
+    (dead,) = (await here.custody("dead", "list", "--json")).document
+    assert (dead["tenant"], dead["code"], dead["attempts"], dead["state"]) == (TENANT, "unexpected", 3, "open")
+    assert (await here.custody("report", "--json")).document["dead"] == 1
+    shown = await here.custody("dead", "show", dead["dead"], "--json")
+    assert (shown.document["gap_record_id"], "content" in shown.document) == (dead["gap_record_id"], False)
+    opened = await here.custody("dead", "show", dead["dead"], "--content", *REASON, "--json")
+    assert opened.document["content"]["data"]["envelope"]["record_id"] == record.envelope.record_id
+    said = await here.custody("dead", "redrive", dead["dead"], *REASON, "--json")
+    assert said.document == {"redriven": [dead["dead"]]}
+    await here.archive()
+    report = (await here.custody("report", "--strict", "--json")).document
+    assert (report["accepted"], report["kept"], report["dead"], report["closes"]) == (3, 3, 0, True)
+    assert (await here.custody("dead", "list", "--json")).document == []
+    assert (await here.custody("dead", "redrive", dead["dead"], *REASON)).code == 1
+    assert (await here.custody("dead", "redrive", "--all", *REASON, "--json")).document == {"redriven": []}
+    async with here.servers() as (_, store):
+        kinds = [one.record.envelope.type async for one in store.records(TENANT) if one.record.envelope.kind == "act"]
+    assert kinds == ["read_dead", "redrive"]
+
+
+async def test_a_blocked_erasure_is_released(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.image()
+    await here.append(record, desk.lost(record, reason="gone"))
+    await here.archive()
+    (blocked,) = (await here.custody("blocked", "list", "--json")).document
+    assert (blocked["tenant"], blocked["object"]) == (TENANT, "media")
+    said = await here.custody("blocked", "release", blocked["target"], *REASON, "--json")
+    assert said.document == {"released": 1}
+    assert (await here.custody("blocked", "list", "--json")).document == []
+
+
+async def test_what_is_registered_is_listed_checked_and_applied(here: Installation) -> None:
+    (tenant,) = (await here.custody("tenant", "list", "--json")).document
+    assert (tenant["tenant"], tenant["accounts"]) == (TENANT, 1)
+    (account,) = (await here.custody("account", "list", "--json")).document
+    assert (account["account"], account["storage"], account["region"]) == ("claims", "local", "ZA")
+    assert "token" not in str(account)
+    more = GOOD + '\n[tenants.other]\nzone = "UTC"\nkey_file = "other.key"\n'
+    (here.folder / "other.key").write_text("".join(f"{number:02x}" for number in range(100, 132)))
+    write(here.folder, more)
+    missing = await here.custody("tenant", "check", "--json")
+    assert missing.code == 4
+    assert any("custody.other.messages.v1" in one["message"] for one in missing.document["findings"])
+    applied = await here.custody("tenant", "apply", "--json")
+    assert (applied.code, applied.document["changed"]) == (0, True)
+    assert (await here.custody("tenant", "check")).code == 0
+    assert (await here.custody("account", "apply", "--json")).document["unclaimed"] == 0
+
+
+async def test_a_reader_sees_its_tenant(here: Installation) -> None:
+    password = here.folder / "reader"
+    password.write_text("not-a-secret-1")
+    said = await here.custody(
+        "tenant", "apply", "--tenant", TENANT, "--reader-password-file", str(password), "--json"
+    )
+    assert any("custody_reader_acme" in one["what"] for one in said.document["steps"]), said.err
+
+
+async def test_a_server_that_does_not_answer_is_exit_code_3(here: Installation) -> None:
+    settings = here.folder / "settings.toml"
+    dsn = app.settings_of(settings).address("records")
+    settings.write_text(settings.read_text().replace(dsn, "postgresql://u:p@127.0.0.1:9/none"))
+    for command in (("report",), ("show", "rec_abc"), ("dead", "list"), ("blocked", "list")):
+        said = await here.custody(*command)
+        assert (said.code, said.out) == (3, ""), said
+        assert len(said.err.splitlines()) == 1, said.err
+    assert (await here.custody("check", "--offline")).code == 4

@@ -1,0 +1,61 @@
+"""Stages for the fault tests: one Postgres for the module's tests, fresh databases for each."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest_asyncio
+
+from tests.stage import Servers, Stage, StageOptions, one_server, three_servers
+from tests.stage.servers import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from backends.postgres.embedded import EmbeddedPostgres
+
+    OpenStage = Callable[[StageOptions], AbstractAsyncContextManager[Stage]]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fault_postgres() -> AsyncIterator[EmbeddedPostgres]:
+    """One server for all stages, which no test stops."""
+    async with one_server() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def open_stage(fault_postgres: EmbeddedPostgres, tmp_path: Path) -> OpenStage:
+    """Opens a stage on the shared server."""
+    return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), tmp_path)
+
+
+@pytest_asyncio.fixture
+async def open_private_stage(tmp_path: Path) -> AsyncIterator[OpenStage]:
+    """Opens a stage on one server of its own, which the test may kill."""
+    async with AsyncExitStack() as exits:
+        server = await exits.enter_async_context(one_server())
+        yield functools.partial(_opened, dict.fromkeys(ROLES, server), tmp_path)
+
+
+@pytest_asyncio.fixture
+async def open_wide_stage(tmp_path: Path) -> AsyncIterator[OpenStage]:
+    """Opens a stage on three servers of its own: log, records and blobs may be stopped one by one."""
+    async with three_servers() as servers:
+        yield functools.partial(_opened, servers, tmp_path)
+
+
+@asynccontextmanager
+async def _opened(
+    by_role: Mapping[str, EmbeddedPostgres], folder: Path, options: StageOptions
+) -> AsyncGenerator[Stage]:
+    servers = await Servers.prepared(by_role)
+    try:
+        async with Stage(folder=folder / "stage", servers=servers, options=options) as stage:
+            yield stage
+    finally:
+        await servers.drop()

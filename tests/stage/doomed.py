@@ -1,0 +1,59 @@
+"""Runs workers as `custody run` does, but for a fuse at the seams and short waits in the log and the store.
+
+    python -m tests.stage.doomed archive relay --kill records.keep:after:3
+
+The wiring's factories are replaced before the command starts; everything else is the product's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from broker import app, cli, servers
+from broker.log.postgres import PostgresLogOptions
+from tests.stage.kills import Fuse, Kill, Watched, watched_mapping
+
+LEASE_SECONDS = 1.0
+"""A member of the log that was killed or frozen loses its partitions after this."""
+
+Opener = Callable[..., Awaitable[Any]]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; its exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workers", nargs="*")
+    parser.add_argument("--kill", type=Kill.read)
+    given = parser.parse_args(arguments)
+    fuse = Fuse(given.kill)
+    with (
+        patch.object(servers, "PostgresLogOptions", partial(PostgresLogOptions, lease_seconds=LEASE_SECONDS)),
+        patch.object(app, "open_log", _watching(app.open_log, "log", fuse)),
+        patch.object(app, "open_records", _watching(app.open_records, "records", fuse)),
+        patch.object(app, "open_blobs", _watching(app.open_blobs, "blobs", fuse)),
+        patch.object(app, "open_connectors", _watching_each(app.open_connectors, "connector", fuse)),
+    ):
+        return cli.main(["run", *given.workers])
+
+
+def _watching(opener: Opener, seam: str, fuse: Fuse) -> Opener:
+    async def opened(*arguments: object, **named: object) -> object:
+        return Watched(await opener(*arguments, **named), seam, fuse)
+
+    return opened
+
+
+def _watching_each(opener: Opener, seam: str, fuse: Fuse) -> Opener:
+    async def opened(*arguments: object, **named: object) -> object:
+        return watched_mapping(await opener(*arguments, **named), seam, fuse)
+
+    return opened
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""The folder of a stage: a demo's, with addresses of the stage's own servers and shorter waits."""
+
+from __future__ import annotations
+
+import random
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from broker.demo.home import PROVIDER, TENANTS, DemoHome, Ports, to_toml
+from connectors.simulator.config import DeliveryConfig, MediaConfig, SimulatorConfig
+from tests.stage.servers import ROLES, Servers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connectors.simulator.misbehaviour import Misbehaviour
+
+_PORTS = range(20_000, 30_000)
+"""Below what systems hand out to outgoing connections: whoever dials a dead worker's port may not be given it."""
+_DELIVERY = DeliveryConfig(batch_limit=8, in_flight=4, outstanding=24, retry_longest_seconds=2.5)
+_MEDIA = MediaConfig(expiring_seconds=3_600)
+_WORKERS = {
+    "batch_entries": 40,
+    "idle_wait_seconds": 0.1,
+    "first_wait_seconds": 0.05,
+    "most_wait_seconds": 0.5,
+    "erase_lease_seconds": 2.0,
+    "relay_poll_seconds": 0.1,
+    "claim_poll_seconds": 0.5,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageHome:
+    """Where a stage's files lie, and what is in them. `overrides` go over the settings, table by table.
+
+    `registry` has every account there is.
+    """
+
+    demo: DemoHome
+    servers: Servers
+    simulator: SimulatorConfig = field(repr=False)
+    registry: Mapping[str, Any]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def make(
+        cls,
+        root: Path,
+        servers: Servers,
+        *,
+        seed: int,
+        misbehaviour: Misbehaviour,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> StageHome:
+        """Lays the folder out."""
+        postgres, edge, simulator = free_ports(3)
+        demo = DemoHome.make(root, seed=seed, ports=Ports(postgres=postgres, edge=edge, simulator=simulator))
+        config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
+        registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
+        home = cls(demo=demo, servers=servers, simulator=config, registry=registry, overrides=overrides or {})
+        home.settings_file.write_text(to_toml(home.settings()), encoding="utf-8")
+        return home
+
+    @property
+    def root(self) -> Path:
+        return self.demo.root
+
+    @property
+    def settings_file(self) -> Path:
+        return self.demo.settings_file
+
+    @property
+    def registry_file(self) -> Path:
+        return self.root / "custody.toml"
+
+    @property
+    def edge_url(self) -> str:
+        return f"http://127.0.0.1:{self.demo.ports.edge}"
+
+    def account(self, tenant: str) -> str:
+        """The provider's id of a tenant's number."""
+        return self.simulator.numbers[TENANTS.index(tenant)].phone_number_id
+
+    def register(self, *tenants: str) -> None:
+        """Writes the registry anew, with the accounts of these tenants only; apps and tenants stay."""
+        accounts = {name: one for name, one in self.registry["accounts"].items() if one["tenant"] in tenants}
+        fresh = self.registry_file.with_suffix(".new")
+        fresh.write_text(to_toml({**self.registry, "accounts": accounts}), encoding="utf-8")
+        fresh.rename(self.registry_file)
+
+    def settings(self) -> Mapping[str, Any]:
+        made: dict[str, Any] = {
+            **self.demo._settings(),
+            "profile": "development",
+            "registry_poll_seconds": 0.1,
+            **{role: self._server(role) for role in ROLES},
+            "edge": {"port": self.demo.ports.edge, "append_seconds": 3.0, "retry_after_seconds": 1},
+            "workers": _WORKERS,
+            "telemetry": {"log_level": "debug", "log_format": "json"},
+        }
+        del made["embedded"]
+        for name, value in self.overrides.items():
+            made[name] = {**made.get(name, {}), **value} if isinstance(value, dict) else value
+        return made
+
+    def _server(self, role: str) -> Mapping[str, Any]:
+        return {
+            "dsn": self.servers.dsn(role),
+            "admin_dsn": self.servers.admin_dsn(role),
+            "pool_size": 6,
+            "allow_unsafe_server": True,
+        }
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"no {count} free ports from {_PORTS.start} to {_PORTS.stop}")
+
+
+__all__ = ["PROVIDER", "TENANTS", "StageHome", "free_ports"]

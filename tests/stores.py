@@ -1,0 +1,64 @@
+"""Stores for tests on a shared server: a database each, copied from one that was migrated once."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from backends.postgres.migrate import migrate
+from backends.postgres.roles import ensure_writer
+from backends.postgres.sql import BLOBS, RECORDS
+from tests.servers import as_role
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from tests.servers import SharedPostgres
+
+WRITER = "custody_tests"
+PASSWORD = "only-for-tests"
+
+_templates: dict[str, str] = {}
+"""The migrated database of each server, by the server's DSN."""
+
+
+@asynccontextmanager
+async def store_database(server: SharedPostgres) -> AsyncGenerator[str]:
+    """The superuser's DSN of a database with the schemas of records and of blobs."""
+    if server.dsn not in _templates:
+        template = await server.create_database()
+        for schema in (RECORDS, BLOBS):
+            await migrate(template, schema)
+            await ensure_writer(template, WRITER, PASSWORD, schema=schema)
+        _templates[server.dsn] = template
+    dsn = await server.create_database(template=_templates[server.dsn].rpartition("/")[2])
+    try:
+        yield dsn
+    finally:
+        await server.drop_database(dsn)
+
+
+def as_writer(dsn: str) -> str:
+    """The writer's login to the same database."""
+    return as_role(dsn, WRITER, PASSWORD)
+
+
+async def execute(dsn: str, statement: str, *arguments: object) -> str:
+    """One statement on a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        status: str = await connection.execute(statement, *arguments)
+    finally:
+        await connection.close()
+    return status
+
+
+async def fetch(dsn: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    """The rows of one statement on a connection of its own."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(statement, *arguments)
+    finally:
+        await connection.close()
