@@ -21,8 +21,8 @@ def run_demo(options: DemoOptions, *, as_json: bool) -> bool:
 
 async def _run(options: DemoOptions, *, as_json: bool) -> Outcome:
     progress = Console(stderr=True)
-    with view.live(progress, messages=options.messages) as show:
-        async with Demo(options=options, show=show) as demo:
+    with view.live(progress, messages=options.messages) as now:
+        async with Demo(options=options, show=now.show, say=now.say) as demo:
             await demo.play()
             outcome = await demo.outcome()
             example = await demo.example()

@@ -87,6 +87,7 @@ class Demo:
 
     options: DemoOptions
     show: Callable[[Glimpse], None] = lambda _glimpse: None
+    say: Callable[[str], None] = lambda _phase: None
     home: DemoHome = field(init=False)
     settings: Settings = field(init=False)
     registry: Registry = field(init=False)
@@ -116,7 +117,9 @@ class Demo:
         self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free())
         self.settings = app.settings_of(self.home.settings_file)
         self.registry = app.registry(self.settings)
+        self.say("starting PostgreSQL")
         await enter(app.embedded(self.settings))
+        self.say("creating tables, roles and topics")
         await app.prepare(self.settings, registry=self.registry)
         await self._start_processes()
         self.log = await app.entered(self._exits, app.open_log(self.settings))
@@ -124,6 +127,7 @@ class Demo:
         self.blobs = await app.entered(self._exits, app.open_blobs(self.settings))
 
     async def _start_processes(self) -> None:
+        self.say("starting the provider and the workers")
         enter = self._exits.enter_async_context
         environment = {"CUSTODY_SETTINGS": str(self.home.settings_file)}
         url = f"http://127.0.0.1:{self.home.ports.simulator}"
@@ -143,6 +147,7 @@ class Demo:
 
     async def play(self) -> None:
         """Plays the story, and returns when all of it is settled, or when nothing has moved for a while."""
+        self.say("a stone hits a windscreen, and a member writes to the insurer")
         self._started = time.monotonic()
         await self.provider.play(self.options.messages)
         await self.settled()
@@ -162,6 +167,7 @@ class Demo:
 
     async def outcome(self) -> Outcome:
         """The account now, and the provider's word on it."""
+        self.say("holding the account to the provider's word")
         judge = Judge(
             registry=self.registry,
             provider=PROVIDER,

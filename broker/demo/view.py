@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
@@ -50,26 +61,42 @@ def _plain(account: Account) -> dict[str, Any]:
     return asdict(account)
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Progress while a demo runs: what it is doing, and how far it has come."""
+
+    progress: Progress
+    phase: TaskID
+    bars: Mapping[str, TaskID]
+
+    def say(self, phase: str) -> None:
+        """What is being done now."""
+        self.progress.update(self.phase, description=f"[bold]{phase}[/]")
+
+    def show(self, glimpse: Glimpse) -> None:
+        """How far things are."""
+        for name, bar in self.bars.items():
+            self.progress.update(bar, completed=getattr(glimpse, name), visible=True)
+
+
 @contextmanager
-def live(console: Console, *, messages: int) -> Iterator[Callable[[Glimpse], None]]:
+def live(console: Console, *, messages: int) -> Iterator[Live]:
     """Shows progress until the block is left."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<30}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Count(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bars = {name: progress.add_task(words, total=messages or None) for name, words in _BARS}
+        phase = progress.add_task("", total=None)
+        totals = {"inbound": messages or None}
+        bars = {name: progress.add_task(words, total=totals.get(name), visible=False) for name, words in _BARS}
+        yield Live(progress, phase, bars)
 
-        def show(glimpse: Glimpse) -> None:
-            for name, bar in bars.items():
-                done = getattr(glimpse, name)
-                whole = messages if name == "inbound" and messages else None
-                progress.update(bar, completed=done, total=whole)
 
-        yield show
+class _Count(ProgressColumn):
+    """So many, and of how many where that is known."""
+
+    def render(self, task: Task) -> Text:
+        """The count of one bar; nothing for what is not counted."""
+        done = f"{int(task.completed):,}" if task.completed else ""
+        return Text(f"{done} / {int(task.total):,}" if task.total else done)
 
 
 def print_outcome(console: Console, outcome: Outcome, *, settings: Path, example: str | None) -> None:
