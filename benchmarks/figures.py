@@ -18,7 +18,7 @@ class Sample:
     """One run of one side: what it did, in what time, at what cost to its own process.
 
     `counts` are by name (records, requests, ..): the first one is what the cost is divided by. `data_bytes` are those
-    of the entries that were moved.
+    of what was moved: entries, or bodies.
     """
 
     seconds: float

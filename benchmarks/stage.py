@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,7 +18,7 @@ from backends.postgres.sql import BLOBS, RECORDS
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
 ROLE = "custody_bench"
 SERVER_SETTINGS = {

@@ -10,13 +10,13 @@ import hashlib
 import hmac
 import itertools
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from broker.core.identity import KEY_BYTES, TenantKey
 from broker.core.intake import Directory, RecentIds, SignedDelivery, new_delivery_id, take_in
+from broker.core.ports import Entropy
 from broker.core.registry import Account, App, Registry, Tenant
 from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicSpec, tenant_topics, topic_name
 from connectors.simulator.ids import Customer, Ids, digits, user_id_of
@@ -25,9 +25,9 @@ from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST, NAM
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from broker.core.ports import Entropy, NewEntry
+    from broker.core.ports import NewEntry
 
 TENANT = "acme"
 APP = "acme-app"
@@ -43,10 +43,10 @@ _ACCOUNT, _WABA, _NUMBER = "106540352242922", "102290129340398", "27115550100"
 _CUSTOMERS = 500
 _BLOCK = ("text",) * 21 + ("image", "image", "image", "image", "audio", "document") + ("status",) * 3
 _STATUSES: tuple[statuses.Status, ...] = ("sent", "delivered", "read")
-_WORDS = (
+_TEXT = (
     "hello windscreen cracked this morning on the way to work please see photo attached claim number policy car "
     "quote repair Saturday thank you when can someone call me back regards"
-).split()
+)
 _ITEMS_A_BODY = 50
 
 
@@ -114,6 +114,7 @@ class _Writer:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._ids = Ids(seed=seed)
+        self._vocabulary = _TEXT.split()
         self._customers = [_customer(seed, number) for number in range(_CUSTOMERS)]
 
     def parcels(self) -> Iterator[envelope.Parcel]:
@@ -157,7 +158,7 @@ class _Writer:
         return contents.MediaRef(media_id=media_id, mime=mime, sha256=proof, url=url)
 
     def _words(self, count: int) -> str:
-        return " ".join(self._random.choices(_WORDS, k=count))
+        return " ".join(self._random.choices(self._vocabulary, k=count))
 
 
 def _customer(seed: int, number: int) -> Customer:

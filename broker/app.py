@@ -120,7 +120,9 @@ def registry_path(settings: Settings) -> Path:
 
 def registry(settings: Settings) -> Registry:
     """The registry as it is now. `SettingsError` has a finding for each problem."""
-    return load_registry(registry_path(settings))
+    found = load_registry(registry_path(settings))
+    LOGS.permit_registered(found)
+    return found
 
 
 @asynccontextmanager

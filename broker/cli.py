@@ -26,7 +26,7 @@ from broker.core.errors import (
     SettingsError,
     StoreUnavailableError,
 )
-from broker.discretion import PLAIN
+from broker.discretion import LOGS
 from broker.telemetry import frames
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def told(error: Exception) -> int:
             message(finding)
         return USAGE
     if isinstance(error, CustodyError):
-        message(f"custody: {PLAIN.text(str(error))}")
+        message(f"custody: {LOGS.text(str(error))}")
         return UNREACHABLE if isinstance(error, _UNREACHABLE) else FAILED
     where = (frames(error) or ["an unknown place"])[-1]
     message(f"custody: unexpected {type(error).__name__} at {where}; this is a defect, please report it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,16 +15,18 @@ from benchmarks import traffic
 from benchmarks.archive.orders import FloorOrders, WorkerOrders
 from benchmarks.archive.reference import digests
 from benchmarks.children import outcome
+from benchmarks.digests import Digest, NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.machine import Spent
 from benchmarks.rounds import interleaved
+from benchmarks.stage import Place, Stage
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from benchmarks.rounds import Side, Tell
-    from benchmarks.stage import Place, Stage
+    from broker.core.ports import NewEntry
 
 WORKER = "worker"
 FLOORS: Mapping[str, tuple[bool, bool]] = {
@@ -46,10 +49,6 @@ SELECT count(*), coalesce(sum(octet_length(value)), 0) FROM custody_log.entries 
 _APPEND_ENTRIES = 2000
 
 
-class NotTheSameError(Exception):
-    """A run did other work than the one it is compared with: its figures mean nothing."""
-
-
 @dataclass(slots=True, kw_only=True)
 class Turns:
     """The turns of worker and floors. The worker's first store stays: it has the rows that everybody is to write."""
@@ -59,7 +58,7 @@ class Turns:
     data_bytes: int
     exits: AsyncExitStack
     reference: Place | None = None
-    wanted: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    wanted: Mapping[str, Digest] = field(default_factory=dict)
     notices: Mapping[int, int] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -154,7 +153,7 @@ async def fill(stage: Stage, entries: int) -> None:
     sealing = traffic.Sealing(random.Random(SEED).randbytes)
     log = await PostgresLog.open(stage.log.dsn)
     await log.create_topics(traffic.topics())
-    waiting = []
+    waiting: list[NewEntry] = []
     for body in traffic.bodies(seed=SEED, items=entries):
         waiting += sealing.entries(body)
         if len(waiting) >= _APPEND_ENTRIES:
@@ -169,7 +168,7 @@ async def partitions(stage: Stage, topics: Sequence[str]) -> dict[int, int]:
     """The end of each partition of these topics, by its id in the database."""
     connection = await asyncpg.connect(stage.log.admin_dsn)
     try:
-        return {one: end for one, end in await connection.fetch(_PARTITIONS, list(topics))}
+        return dict(map(tuple, await connection.fetch(_PARTITIONS, list(topics))))
     finally:
         await connection.close()
 

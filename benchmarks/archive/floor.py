@@ -89,12 +89,8 @@ async def _write(connection: Connection, batch: Rows) -> None:
         await connection.executemany(_MOVE_PROGRESS, batch.progress)
 
 
-async def _load(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]
-) -> None:
-    await connection.copy_records_to_table(
-        f"incoming_{table}", schema_name="pg_temp", columns=columns, records=rows
-    )
+async def _load(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    await connection.copy_records_to_table(f"incoming_{table}", schema_name="pg_temp", columns=columns, records=rows)
     await connection.execute(_INSERT.format(table=table, columns=", ".join(columns)))
 
 

@@ -46,7 +46,9 @@ async def notices_of(dsn: str, ends: Mapping[int, int], *, batches: int) -> Sequ
         ]
     finally:
         await connection.close()
-    return [found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in range(batches if found else 0)]
+    return [
+        found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in range(batches if found else 0)
+    ]
 
 
 async def publish(connection: Connection, portions: Sequence[Sequence[tuple[Any, ...]]]) -> AsyncIterator[None]:
@@ -64,7 +66,7 @@ async def publish(connection: Connection, portions: Sequence[Sequence[tuple[Any,
 
 def _placed(portion: Sequence[tuple[Any, ...]], taken: Mapping[int, tuple[Any, ...]]) -> list[tuple[object, ...]]:
     following = {partition_id: base for partition_id, (base, _) in taken.items()}
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for partition_id, key, headers, value in portion:
         rows.append((partition_id, following[partition_id], taken[partition_id][1], key, headers, value))
         following[partition_id] += 1

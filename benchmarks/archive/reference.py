@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
 
+from benchmarks.digests import Digest, digest
 from broker.core.plan import bucket_start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -26,10 +28,6 @@ WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attidentit
 ORDER BY attnum
 """
 _STARTS = "SELECT topic, partition, start_offset FROM custody_pas.progress"
-_DIGEST = """
-SELECT count(*) AS rows, encode(sha256(coalesce(string_agg(one.digest, ''::bytea ORDER BY one.digest), ''::bytea)), 'hex')
-FROM (SELECT sha256(convert_to(ROW({columns})::text, 'UTF8')) AS digest FROM {source}) AS one
-"""
 _TALLIES = """
 (SELECT tenant, account, bucket, sum(entries) AS entries, sum(duplicates) AS duplicates
  FROM custody_pas.tallies GROUP BY tenant, account, bucket) AS summed
@@ -72,7 +70,7 @@ class Reference:
         return cls(list(_batches(tables, starts, batch_rows)))
 
 
-async def digests(admin_dsn: str) -> dict[str, tuple[int, str]]:
+async def digests(admin_dsn: str) -> dict[str, Digest]:
     """How many rows each table of a store has, and a digest of them, whatever their order.
 
     Left out is what depends on how the entries fell into batches: `row_number`, and under which partition a tally
@@ -83,16 +81,11 @@ async def digests(admin_dsn: str) -> dict[str, tuple[int, str]]:
         found = {}
         for name in (*TABLES, *_UNTOUCHED, "progress"):
             columns = [one for one in await _columns(connection, name) if one != "row_number"]
-            found[name] = await _digest(connection, ", ".join(columns), f"custody_pas.{name}")
-        found["tallies"] = await _digest(connection, "summed.*", _TALLIES)
+            found[name] = await digest(connection, columns=", ".join(columns), source=f"custody_pas.{name}")
+        found["tallies"] = await digest(connection, columns="summed.*", source=_TALLIES)
         return found
     finally:
         await connection.close()
-
-
-async def _digest(connection: Connection, columns: str, source: str) -> tuple[int, str]:
-    rows, digest = (await connection.fetch(_DIGEST.format(columns=columns, source=source)))[0]
-    return rows, digest
 
 
 async def _columns(connection: Connection, table: str) -> tuple[str, ...]:

@@ -65,9 +65,7 @@ async def main(orders: Orders) -> None:
     await log.close()
 
 
-async def _drained(
-    wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics
-) -> Spent:
+async def _drained(wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics) -> Spent:
     registry = traffic.registry()
     archive = Archive(
         log=log,
@@ -82,7 +80,9 @@ async def _drained(
     workers = WorkerSettings()
     archive.delivery = Delivery(
         worker="archive",
-        subscription=await log.subscribe(wanted.group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at),
+        subscription=await log.subscribe(
+            wanted.group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at
+        ),
         handler=countdown.handle,
         set_aside=countdown.set_aside,
         policy=DeliveryPolicy(batch_entries=workers.batch_entries),

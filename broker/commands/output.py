@@ -55,6 +55,9 @@ def message(text: str) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table; columns of numbers stand to the right. Ids are never cut: a narrow terminal folds them."""
+    if not rows:
+        line(f"{title or 'Found'}: none")
+        return
     shown = Table(title=title or None, title_justify="left", header_style="bold")
     for number, column in enumerate(columns):
         counts = bool(rows) and all(isinstance(row[number], int) for row in rows)

@@ -28,8 +28,11 @@ MESSAGES = TopicPartition(topic_name(TENANT, Stream.MESSAGES), 0)
 class Bench(Protocol):
     """A store, with a clock that the test sets, and an administrator who can take rows away."""
 
-    desk: Desk
-    store: RecordStore
+    @property
+    def desk(self) -> Desk: ...
+
+    @property
+    def store(self) -> RecordStore: ...
 
     async def forget_record(self, record_id: str) -> None:
         """Takes a record's row away, and nothing else."""

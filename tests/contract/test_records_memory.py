@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from backends.memory import MemoryRecords
-from tests.contract.record_store import KeepContract
+from tests.contract.record_store import Bench, KeepContract
+from tests.contract.record_store_account import AccountContract
+from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 
 
@@ -31,9 +33,21 @@ class MemoryBench:
 
 
 @pytest.fixture
-def bench(seed: int) -> MemoryBench:
+def bench(seed: int) -> Bench:
     return MemoryBench(Desk(seed))
 
 
 class TestMemoryKeeps(KeepContract):
+    pass
+
+
+class TestMemoryTargets(TargetContract):
+    pass
+
+
+class TestMemoryReceipts(ReceiptContract):
+    pass
+
+
+class TestMemoryAccount(AccountContract):
     pass

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from backends.postgres.records import PostgresRecords
-from tests.contract.record_store import KeepContract
+from tests.contract.record_store import Bench, KeepContract
+from tests.contract.record_store_account import AccountContract
+from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 from tests.stores import as_writer, execute, store_database
 
@@ -39,7 +41,7 @@ class PostgresBench:
 
 
 @pytest_asyncio.fixture
-async def bench(postgres_server: SharedPostgres, seed: int) -> AsyncIterator[PostgresBench]:
+async def bench(postgres_server: SharedPostgres, seed: int) -> AsyncIterator[Bench]:
     async with store_database(postgres_server) as dsn:
         desk = Desk(seed)
         store = await PostgresRecords.open(as_writer(dsn), clock=desk.time)
@@ -48,4 +50,16 @@ async def bench(postgres_server: SharedPostgres, seed: int) -> AsyncIterator[Pos
 
 
 class TestPostgresKeeps(KeepContract):
+    pass
+
+
+class TestPostgresTargets(TargetContract):
+    pass
+
+
+class TestPostgresReceipts(ReceiptContract):
+    pass
+
+
+class TestPostgresAccount(AccountContract):
     pass

@@ -9,6 +9,7 @@ import logging
 import secrets
 from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -23,7 +24,6 @@ from tests.unit.broker import registry_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
-    from pathlib import Path
 
     import pytest
 
@@ -43,7 +43,7 @@ class Said:
     err: str
 
     @property
-    def document(self) -> Any:
+    def document(self) -> Any:  # noqa: ANN401 - JSON is what it is
         """Its standard output, which is exactly one JSON document."""
         return json.loads(self.out)
 
@@ -122,8 +122,7 @@ def lay_out(folder: Path, admin_dsn: str) -> Installation:
     mark = secrets.token_hex(4)
     own = {name: as_role(admin_dsn, f"test_{mark}_{name}", mark) for name in ("log", "records", "blobs")}
     sections = [
-        f'[{name}]\ndsn = "{dsn}"\nadmin_dsn = "{admin_dsn}"\nallow_unsafe_server = true\n'
-        for name, dsn in own.items()
+        f'[{name}]\ndsn = "{dsn}"\nadmin_dsn = "{admin_dsn}"\nallow_unsafe_server = true\n' for name, dsn in own.items()
     ]
     settings = folder / "settings.toml"
     settings.touch(mode=0o600)

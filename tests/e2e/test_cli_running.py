@@ -8,16 +8,19 @@ import os
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
+from broker.run import WORKERS
 from tests.e2e.installation import Installation, lay_out, said, use
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
 _SECONDS = 60.0
 
@@ -29,16 +32,18 @@ async def started(*arguments: str, settings: Path | None = None) -> asyncio.subp
         "-m",
         "broker.cli",
         *arguments,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment | ({"CUSTODY_SETTINGS": str(settings)} if settings else {}),
     )
 
 
-async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> tuple[int | None, bytes]:
+async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> tuple[int, bytes]:
     process.send_signal(number)
-    _, err = await asyncio.wait_for(process.communicate(), _SECONDS)
-    return process.returncode, err
+    async with asyncio.timeout(_SECONDS):
+        code = await process.wait()
+        return code, await process.stderr.read() if process.stderr is not None else b""
 
 
 def free_port() -> int:
@@ -58,12 +63,12 @@ async def answered(url: str) -> int:
                 await asyncio.sleep(0.05)
 
 
-@pytest.fixture
-async def here(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Installation]:
+@pytest_asyncio.fixture
+async def here(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
     installation = lay_out(tmp_path, database)
     use(installation, monkeypatch)
     assert (await installation.custody("init", "--logins")).code == 0
-    yield installation
+    return installation
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -72,9 +77,12 @@ async def test_simulate_says_where_it_answers_and_stops_on_a_signal(number: sign
     assert process.stdout is not None
     told = json.loads(await asyncio.wait_for(process.stdout.readline(), _SECONDS))
     assert await answered(f"{told['control_url']}/idle") == 401
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {told['control_token']}"}) as session:
-        async with session.get(f"{told['control_url']}/idle") as answer:
-            assert answer.status == 200
+    bearer = {"Authorization": f"Bearer {told['control_token']}"}
+    async with (
+        aiohttp.ClientSession(headers=bearer) as session,
+        session.get(f"{told['control_url']}/idle") as answer,
+    ):
+        assert answer.status == 200
     code, err = await ended(process, number)
     assert (code, err) == (0, b"")
 
@@ -87,29 +95,49 @@ def test_simulate_refuses_settings_that_do_not_fit(tmp_path: Path) -> None:
     assert "--config: " in told.err
 
 
+async def test_an_interrupted_command_is_exit_code_130(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text("{}")
+    process = await started("parse", "whatsapp_cloud", str(body), "-")
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), _SECONDS), "and now it waits for standard input"
+    code, err = await ended(process, signal.SIGINT)
+    assert (code, err) == (130, b"")
+
+
 async def test_run_serves_until_sigterm_and_leaves_nothing_unsaid(here: Installation) -> None:
     port = free_port()
     settings = here.folder / "settings.toml"
-    settings.write_text(settings.read_text() + f"\n[edge]\nport = {port}\n[telemetry]\nlog_format = \"json\"\n")
+    settings.write_text(settings.read_text() + f'\n[edge]\nport = {port}\n[telemetry]\nlog_format = "json"\n')
     process = await started("run", settings=settings)
     assert await answered(f"http://127.0.0.1:{port}/health/ready") == 200
     code, err = await ended(process, signal.SIGTERM)
     assert code == 0, err
     events = [json.loads(line) for line in err.splitlines()]
     stopped = {one["worker"] for one in events if one.get("action") == "run.stopped"}
-    assert stopped == {"edge", "archive", "media", "relay", "erase", "claim"}
+    assert stopped == set(WORKERS)
 
 
-async def test_one_machine_needs_no_server_but_custodys_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installation = lay_out(tmp_path, "postgresql://unused:unused@127.0.0.1:9/none")
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's own account may walk through, unlike pytest's when root runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="custody-test-", dir="/var/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+async def test_one_machine_needs_no_server_but_custodys_own(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = lay_out(open_folder, "postgresql://unused:unused@127.0.0.1:9/none")
     port = free_port()
     addresses = "\n".join(
         f'[{name}]\ndsn = "postgresql://{name}_user:pw-{name}@127.0.0.1:{port}/custody_{name}"'
         for name in ("log", "records", "blobs")
     )
-    text = f'profile = "demo"\nregistry = "custody.toml"\n[embedded]\ndirectory = "postgres"\nport = {port}\n{addresses}\n'
-    (tmp_path / "settings.toml").write_text(text)
-    tmp_path.chmod(0o755)
+    text = (
+        f'profile = "demo"\nregistry = "custody.toml"\n[embedded]\ndirectory = "postgres"\nport = {port}\n{addresses}\n'
+    )
+    (open_folder / "settings.toml").write_text(text)
     use(installation, monkeypatch)
     first = await installation.custody("init", "--json")
     assert (first.code, first.document["changed"]) == (0, True), first.err

@@ -194,9 +194,7 @@ async def test_what_is_registered_is_listed_checked_and_applied(here: Installati
 async def test_a_reader_sees_its_tenant(here: Installation) -> None:
     password = here.folder / "reader"
     password.write_text("not-a-secret-1")
-    said = await here.custody(
-        "tenant", "apply", "--tenant", TENANT, "--reader-password-file", str(password), "--json"
-    )
+    said = await here.custody("tenant", "apply", "--tenant", TENANT, "--reader-password-file", str(password), "--json")
     assert any("custody_reader_acme" in one["what"] for one in said.document["steps"]), said.err
 
 

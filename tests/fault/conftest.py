@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from tests.stage import Servers, Stage, StageOptions, one_server, three_servers
+from tests.stage.nursery import running_nursery
 from tests.stage.servers import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from backends.postgres.embedded import EmbeddedPostgres
 
@@ -28,34 +31,41 @@ async def fault_postgres() -> AsyncIterator[EmbeddedPostgres]:
         yield server
 
 
-@pytest_asyncio.fixture
-async def open_stage(fault_postgres: EmbeddedPostgres, tmp_path: Path) -> OpenStage:
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Path]:
+    """Where the workers' processes come from."""
+    with tempfile.TemporaryDirectory(prefix="custody-stage-") as folder, running_nursery(Path(folder)) as path:
+        yield path
+
+
+@pytest.fixture
+def open_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) -> OpenStage:
     """Opens a stage on the shared server."""
-    return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), tmp_path)
+    return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path)
 
 
 @pytest_asyncio.fixture
-async def open_private_stage(tmp_path: Path) -> AsyncIterator[OpenStage]:
+async def open_private_stage(nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
     """Opens a stage on one server of its own, which the test may kill."""
     async with AsyncExitStack() as exits:
         server = await exits.enter_async_context(one_server())
-        yield functools.partial(_opened, dict.fromkeys(ROLES, server), tmp_path)
+        yield functools.partial(_opened, dict.fromkeys(ROLES, server), nursery, tmp_path)
 
 
 @pytest_asyncio.fixture
-async def open_wide_stage(tmp_path: Path) -> AsyncIterator[OpenStage]:
+async def open_wide_stage(nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
     """Opens a stage on three servers of its own: log, records and blobs may be stopped one by one."""
     async with three_servers() as servers:
-        yield functools.partial(_opened, servers, tmp_path)
+        yield functools.partial(_opened, servers, nursery, tmp_path)
 
 
 @asynccontextmanager
 async def _opened(
-    by_role: Mapping[str, EmbeddedPostgres], folder: Path, options: StageOptions
+    by_role: Mapping[str, EmbeddedPostgres], nursery: Path, folder: Path, options: StageOptions
 ) -> AsyncGenerator[Stage]:
     servers = await Servers.prepared(by_role)
     try:
-        async with Stage(folder=folder / "stage", servers=servers, options=options) as stage:
+        async with Stage(folder=folder / "stage", nursery=nursery, servers=servers, options=options) as stage:
             yield stage
     finally:
         await servers.drop()

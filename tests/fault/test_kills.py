@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,9 @@ async def test_killed_at_every_step_of_every_worker(open_stage: OpenStage, fault
         await stage.play()
         await stage.until("some bodies have no owner", lambda: _has_unclaimed(stage))
         stage.home.register("umbrella", "harbour")  # now the claim worker has something to do at all its steps
-        while any(actor.kills for actor in stage.actors.values()):
+        while left := _left(stage):
             await stage.play()
-            await stage.until("there is room for more", lambda: _has_room(stage))
+            await stage.until("a process dies, or there is nothing to do", functools.partial(_wants_more, stage, left))
         await stage.settled()
 
         assert {worker: actor.struck for worker, actor in stage.actors.items()} == kills
@@ -77,6 +78,15 @@ def _kills(worker: str, chance: random.Random) -> list[Kill]:
     if not once:
         chance.shuffle(kills)
     return kills
+
+
+def _left(stage: Stage) -> int:
+    """How many kills are still to strike."""
+    return sum(len(actor.kills) for actor in stage.actors.values())
+
+
+async def _wants_more(stage: Stage, left: int) -> bool:
+    return (_left(stage) < left and await _has_room(stage)) or not await stage.pending()
 
 
 async def _has_room(stage: Stage) -> bool:

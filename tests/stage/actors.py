@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ import aiohttp
 import psutil
 
 from tests.stage.kills import Kill
+from tests.stage.nursery import Child, Nursery
 
-_REPOSITORY = Path(__file__).parents[2]
 _TAIL_BYTES = 3_000
 _PATIENCE_SECONDS = 60.0
 
@@ -34,13 +33,14 @@ class Actor:
 
     name: str
     workers: Sequence[str]
+    nursery: Nursery
     log: Path
     environment: Mapping[str, str]
     health_port: int
     kills: deque[Kill] = field(default_factory=deque)
     struck: list[Kill] = field(default_factory=list)
     starts: int = 0
-    _process: asyncio.subprocess.Process | None = None
+    _child: Child | None = None
     _keeper: asyncio.Task[int] | None = None
     _shot: bool = False
     _wanted: bool = False
@@ -48,9 +48,13 @@ class Actor:
     @property
     def process_id(self) -> int:
         """Of the process that runs now."""
-        if self._process is None:
+        return self._running.process_id
+
+    @property
+    def _running(self) -> Child:
+        if self._child is None:
             raise ActorFailedError(f"{self.name} was not started")
-        return self._process.pid
+        return self._child
 
     async def start(self) -> None:
         """Starts the process, and goes on doing so."""
@@ -64,8 +68,7 @@ class Actor:
         self.send(signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(number)
+        self._running.send(number)
 
     @property
     def frozen(self) -> bool:
@@ -115,9 +118,7 @@ class Actor:
 
     async def _keep_running(self) -> int:
         while True:
-            if self._process is None:
-                raise ActorFailedError(f"{self.name} was not started")
-            code = await self._process.wait()
+            code = await self._running.ended
             if code != -signal.SIGKILL or not self._wanted:
                 return code
             if not self._shot and self.kills:
@@ -128,16 +129,8 @@ class Actor:
     async def _launch(self) -> None:
         self.starts += 1
         armed = ("--kill", str(self.kills[0])) if self.kills else ()
-        with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.stage.doomed",
-                *self.workers,
-                *armed,
-                cwd=_REPOSITORY,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **self.environment, "CUSTODY_HEALTH_PORT": str(self.health_port)},
-            )
+        self._child = await self.nursery.start(
+            (*self.workers, *armed),
+            environment={**os.environ, **self.environment, "CUSTODY_HEALTH_PORT": str(self.health_port)},
+            log=self.log,
+        )

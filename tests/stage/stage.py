@@ -26,6 +26,7 @@ from broker.settings import Settings
 from connectors.simulator import Misbehaviour, Play, Simulator
 from tests.stage.actors import Actor, ActorFailedError
 from tests.stage.home import PROVIDER, TENANTS, StageHome, free_ports
+from tests.stage.nursery import Nursery, nursery_at
 from tests.stage.servers import Servers
 from tests.stage.truth import Truth
 
@@ -62,9 +63,13 @@ class StageOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """`async with Stage(folder=tmp_path / "stage", servers=.., options=..) as stage`."""
+    """`async with Stage(folder=tmp_path / "stage", nursery=.., servers=.., options=..) as stage`.
+
+    `nursery` is the socket of a running one.
+    """
 
     folder: Path
+    nursery: Path
     servers: Servers
     options: StageOptions
     home: StageHome = field(init=False)
@@ -74,6 +79,7 @@ class Stage:
     store: RecordStore = field(init=False)
     blobs: BlobStore = field(init=False)
     actors: dict[str, Actor] = field(init=False, default_factory=dict)
+    _nursery: Nursery = field(init=False)
     _exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -102,6 +108,7 @@ class Stage:
         actor = Actor(
             name=name,
             workers=workers,
+            nursery=self._nursery,
             log=self.home.root / f"{name}.log",
             environment={"CUSTODY_SETTINGS": str(self.home.settings_file)},
             health_port=self.home.demo.ports.edge if is_edge else free_ports(1)[0],
@@ -240,6 +247,7 @@ class Stage:
         self.settings = app.settings_of(self.home.settings_file)
         passwords = dict.fromkeys(self.servers.by_role, self.servers.password)
         await app.prepare(self.settings, registry=self.registry, passwords=passwords)
+        self._nursery = await self._exits.enter_async_context(nursery_at(self.nursery))
         self.provider = await self._exits.enter_async_context(Simulator(self.home.simulator))
         self.log = await app.entered(self._exits, app.open_log(self.settings))
         self.store = await app.entered(self._exits, app.open_records(self.settings))

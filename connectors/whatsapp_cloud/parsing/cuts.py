@@ -6,50 +6,59 @@ Source: https://developers.facebook.com/documentation/business-messaging/whatsap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from connectors.whatsapp_cloud.parsing.scene import Member, Origin
+from connectors.whatsapp_cloud.parsing.scene import SHARED_BYTES, Member, Origin
 from connectors.whatsapp_cloud.parsing.slices import elements, members
 from connectors.whatsapp_cloud.parsing.values import canonical, joined, read, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
 
 _OBJECT: Final = ("object", b'"whatsapp_business_account"')
+_HOLDERS: Final = frozenset(("entry", "changes"))
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The slice of a change and the members of its entry; or, with no `entry`, of what stands where an entry should."""
+    """The slice of a change, and the members of its body and its entry.
+
+    Where something else stands in an entry's place, that is the slice, and `entry` is None.
+    """
 
     raw: bytes
-    entry: list[Member] | None
+    top: Sequence[Member]
+    entry: Sequence[Member] | None
 
 
 def cuts(top: Sequence[Member]) -> Iterator[Cut]:
-    """The cuts of a body's members; none where it has no entry."""
-    for raw in _rows(top, "entry"):
-        entry = members(raw) or []
+    """The cuts of a body's members; none where it has no entry. The first has all that stands around them."""
+    for number, raw in enumerate(_rows(top, "entry")):
+        top = top if number == 0 else _shared(top)
+        entry: Sequence[Member] = members(raw) or []
         changes = _rows(entry, "changes")
         if not changes:
-            yield Cut(raw, None)
-        for change in changes:
-            yield Cut(change, entry)
+            yield Cut(raw, top, None)
+        for place, change in enumerate(changes):
+            if place == 1:
+                top, entry = _shared(top), _shared(entry)
+            yield Cut(change, top, entry)
 
 
-def body_of(top: Sequence[Member], cut: Cut) -> bytes:
+def body_of(cut: Cut) -> bytes:
     """A body with just this cut in it, byte for byte, and what surrounded it."""
     raw = cut.raw if cut.entry is None else _with_one(cut.entry, "changes", cut.raw)
-    return _with_one(top, "entry", raw)
+    return _with_one(cut.top, "entry", raw)
 
 
-def origin_of(top: Sequence[Member], cut: Cut, change: Sequence[Member]) -> Origin:
+def origin_of(cut: Cut, change: Sequence[Member]) -> Origin:
     """Where a change stood, from the members of its body, its entry and itself."""
     entry, entry_others = _sorted_out(cut.entry or (), ("id", "time", "changes"))
     here, change_others = _sorted_out(change, ("field", "value"))
-    top_others = [pair for pair in top if pair[0] != "entry" and pair != _OBJECT]
+    top_others = [pair for pair in cut.top if pair[0] != "entry" and pair != _OBJECT]
     origin = _origin(entry.get("id"), entry.get("time"), here.get("field"))
     noted = [
         (name, b"{" + joined(others) + b"}")
@@ -60,6 +69,15 @@ def origin_of(top: Sequence[Member], cut: Cut, change: Sequence[Member]) -> Orig
         return origin
     shown = b",".join(filter(None, (origin.json, joined(noted))))
     return Origin(waba=origin.waba, time=origin.time, field=origin.field, json=shown)
+
+
+def _shared(pairs: Sequence[Member]) -> Sequence[Member]:
+    """What several changes may each have of their surroundings: all of it, unless that is much."""
+    around = [pair for pair in pairs if pair[0] not in _HOLDERS]
+    if sum(len(name) + len(raw) for name, raw in around) <= SHARED_BYTES:
+        return pairs
+    known, _ = _sorted_out(around, ("object", "id", "time"))
+    return [(name, raw) for name, raw in known.items() if len(raw) <= SHARED_BYTES]
 
 
 @lru_cache(maxsize=1024)

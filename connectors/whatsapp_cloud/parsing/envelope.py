@@ -42,7 +42,7 @@ def changes(body: bytes) -> tuple[Change, ...]:
     found = [] if top is None else list(cuts(top))
     if top is None or not found:
         return (lost(body, drafts.bare_gap("unknown_shape" if is_json(body) else "not_json", body)),)
-    return tuple(_change(top, cut, body if len(found) == 1 else body_of(top, cut)) for cut in found)
+    return tuple(_change(cut, body if len(found) == 1 else body_of(cut)) for cut in found)
 
 
 def lost(body: bytes, item: Item) -> Change:
@@ -50,9 +50,9 @@ def lost(body: bytes, item: Item) -> Change:
     return Change(account=None, account_group=None, items=(item,), body=body)
 
 
-def _change(top: Sequence[Member], cut: Cut, body: bytes) -> Change:
+def _change(cut: Cut, body: bytes) -> Change:
     pairs = (members(cut.raw) or []) if cut.entry is not None else []
-    origin = origin_of(top, cut, pairs)
+    origin = origin_of(cut, pairs)
     account = None
     try:
         made = [_scene_and_drafts(raw, origin) for name, raw in pairs if name == "value"]

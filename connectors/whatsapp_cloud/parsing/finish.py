@@ -28,7 +28,7 @@ def finished(drafts: Sequence[Draft], scene: Scene) -> tuple[Item, ...]:
         parties = [_parties(who) for who in draft.people]
         # A contact that is nobody's here still came with this change: the first item has it.
         theirs = sorted(nobodys.union(contacts)) if nobodys and not items else contacts
-        items.append(_item(draft, scene, scene.context(draft, theirs), parties))
+        items.append(_item(draft, scene, scene.context(draft, theirs, is_first=not items), parties))
         for who, as_parties in zip(draft.people, parties, strict=True):
             shown.add(who, as_parties, draft)
     for place in nobodys or ():

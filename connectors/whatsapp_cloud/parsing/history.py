@@ -16,6 +16,7 @@ from connectors.whatsapp_cloud.parsing.events import element_event, event_key
 from connectors.whatsapp_cloud.parsing.guard import each
 from connectors.whatsapp_cloud.parsing.messages import message
 from connectors.whatsapp_cloud.parsing.people import member, number_or_id
+from connectors.whatsapp_cloud.parsing.scene import SHARED_BYTES
 from connectors.whatsapp_cloud.parsing.slices import elements, members
 from connectors.whatsapp_cloud.parsing.values import UNREADABLE, canonical, fields_of, joined, read
 
@@ -54,7 +55,7 @@ def _thread(raw: bytes, scene: Scene) -> tuple[Draft, ...]:
         rows = elements(inner)
         if name == "messages" and rows is not None:
             drafts += each(partial(message, partner=partner), rows, scene)
-    for draft in drafts:
+    for draft in drafts if len(around) <= SHARED_BYTES else drafts[:1]:
         draft.around = around
     return tuple(drafts) or (_event("history_thread", raw, scene),)
 

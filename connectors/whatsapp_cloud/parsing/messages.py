@@ -107,8 +107,9 @@ def _unwrapped(value: Fields) -> Fields:
 
 
 def _is_from_business(fields: Fields, business: str | None) -> bool:
-    if "from" in fields:
-        return business is not None and phone(fields["from"]) == business
+    if "from" in fields and business is not None:
+        return phone(fields["from"]) == business
+    # Only what the business says has a recipient.
     return "from_user_id" not in fields and ("to" in fields or "to_user_id" in fields)
 
 

@@ -17,7 +17,7 @@ from connectors.whatsapp_cloud.parsing.drafts import Named, Person
 from connectors.whatsapp_cloud.parsing.values import Fields, fields_of, read_and_mend, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 PHONE: Final = IdentityKind.PHONE.value
 BSUID: Final = IdentityKind.BSUID.value
@@ -90,7 +90,7 @@ def contact(raw: bytes) -> Contact:
 
 
 def enriched(
-    one: Person, contacts: tuple[Contact, ...], index: Mapping[Named, tuple[int, ...]]
+    one: Person, contacts: tuple[Contact, ...], index: Mapping[Named, Sequence[int]]
 ) -> tuple[Person, tuple[int, ...]]:
     """A person with what the contacts that share an identity with them add, and which contacts those are."""
     places: dict[int, None] = {}

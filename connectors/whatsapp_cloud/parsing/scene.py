@@ -30,6 +30,11 @@ _STANDING: Final = frozenset(("metadata", "messaging_product"))
 """Members that are the same in every webhook of an account, and name nobody else: what is made of them is kept."""
 _ACCOUNTS: Final = 1024
 
+SHARED_BYTES: Final = 2048
+"""How much of its surroundings each of several items, or changes, may have."""
+_CONTACT_BYTES: Final = 512
+_SAME_CONTACTS: Final = 3
+
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a change stood in its body: WABA, time and field as texts, and all of it as members of a JSON object."""
@@ -50,7 +55,7 @@ class Scene(msgspec.Struct, frozen=True):
     account: str | None
     business: str | None
     contacts: tuple[Contact, ...]
-    contact_index: dict[Named, tuple[int, ...]]
+    contact_index: dict[Named, list[int]]
     around: bytes
 
     @property
@@ -63,13 +68,17 @@ class Scene(msgspec.Struct, frozen=True):
         """The context of what holds its surroundings in itself, or needs none."""
         return b"{" + self.origin.json + b"}"
 
-    def context(self, draft: Draft, contacts: Sequence[int]) -> bytes:
-        """The context of an item with these contacts; a whole value has its surroundings in itself."""
+    def context(self, draft: Draft, contacts: Sequence[int], *, is_first: bool) -> bytes:
+        """The context of an item with these contacts; a whole value has its surroundings in itself.
+
+        What is much stands with the first item only: a context for each item must not outgrow the body.
+        """
         if draft.is_whole_value:
             return self.origin_context
+        shared = [one for one in (self.origin.json, self.around) if is_first or len(one) <= SHARED_BYTES]
         shown = b",".join([self.contacts[place].raw for place in contacts])
-        pieces = (self.origin.json, self.around, draft.around, b'"contacts":[' + shown + b"]" if shown else b"")
-        return b"{" + b",".join([piece for piece in pieces if piece]) + b"}"
+        own = (draft.around, b'"contacts":[' + shown + b"]" if shown else b"")
+        return b"{" + b",".join([one for one in (*shared, *own) if one]) + b"}"
 
 
 def scene(origin: Origin, value: Sequence[Member]) -> Scene:
@@ -115,11 +124,14 @@ def _around(pairs: Sequence[Member]) -> bytes:
 _standing_around = lru_cache(maxsize=_ACCOUNTS)(_around)
 
 
-def _index(contacts: Sequence[Contact]) -> dict[Named, tuple[int, ...]]:
-    index: dict[Named, tuple[int, ...]] = {}
+def _index(contacts: Sequence[Contact]) -> dict[Named, list[int]]:
+    """Which contacts name an identity: a few of them, and none that is too large to stand in many contexts."""
+    index: dict[Named, list[int]] = {}
     for place, one in enumerate(contacts):
-        for name in one.identities:
-            index[name] = (*index.get(name, ()), place)
+        for name in one.identities if len(one.raw) <= _CONTACT_BYTES else ():
+            places = index.setdefault(name, [])
+            if len(places) < _SAME_CONTACTS:
+                places.append(place)
     return index
 
 

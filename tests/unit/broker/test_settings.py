@@ -111,8 +111,10 @@ def test_a_setting_from_the_file_is_named_as_it_stands_there(monkeypatch: pytest
     file.write_text('[edge]\nport = "x"\n[log]\ndsnn = "y"\n')
     monkeypatch.setenv("CUSTODY_SETTINGS", str(file))
     assert findings() == [
-        'log.dsnn in settings.toml: is not a name known here, did you mean log.dsn?; for example log.dsn = "'
-        f'{DSN_EXAMPLE}"',
+        (
+            "log.dsnn in settings.toml: is not a name known here, did you mean log.dsn?"
+            f'; for example log.dsn = "{DSN_EXAMPLE}"'
+        ),
         "edge.port in settings.toml: is not a whole number; for example edge.port = 8400",
     ]
 

@@ -211,6 +211,25 @@ async def test_what_is_owned_again_cannot_be_committed_to_by_an_old_batch(open_l
     assert await log.committed("readers", [TOPIC]) == {place(0): 10}
 
 
+async def test_a_commit_of_which_one_claim_was_lost_unnoticed_moves_nothing(
+    open_log: OpenLog, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    log = await open_log()
+    await make(log, 2)
+    await fill(log, 5, 5)
+    subscription = await log.subscribe("readers", ["messages"])
+    batch = await subscription.fetch(max_entries=10, wait_seconds=5)
+    await admin.execute(
+        "UPDATE custody_log.claims SET owner = gen_random_uuid(), epoch = epoch + 1"
+        " WHERE partition_id = (SELECT max(partition_id) FROM custody_log.claims)"
+    )
+    with pytest.raises(OwnershipLostError):
+        await subscription.commit(ends(batch))
+    assert await log.committed("readers", [TOPIC]) == {}
+    await subscription.commit({place(0): 5})
+    assert await log.committed("readers", [TOPIC]) == {place(0): 5}
+
+
 async def test_a_start_beyond_the_end_means_that_the_log_lost_entries(open_log: OpenLog) -> None:
     log = await open_log()
     await make(log, 1)

@@ -197,6 +197,32 @@ def test_what_stands_around_a_change_stands_in_its_context() -> None:
     }
 
 
+def test_much_that_surrounds_many_items_stands_in_one_context_and_not_in_each() -> None:
+    much = b'"%s"' % (b"x" * 5000)
+    messages = b",".join(TEXT.replace(b"wamid.A", b"wamid.%d" % number) % b'"x"' for number in range(50))
+    contacts = b'[{"wa_id":"27605550102","profile":{"name":%s}}]' % much
+    items = all_items(webhook(messages, contacts=contacts, more=b',"extra":' + much))
+    assert [(item.context or b"").count(much) for item in items] == [2] + [0] * 49
+
+
+def test_much_that_surrounds_many_changes_stands_in_the_body_of_the_first() -> None:
+    much = "x" * 5000
+    change = {"field": "account_update", "value": {"event": "ACCOUNT_RECONNECTED"}}
+    entry = {"id": "1", "time": 5, "uid": much, "changes": [change] * 20}
+    changes = parse(compact({"object": "whatsapp_business_account", "batch": much, "entry": [entry, entry]}))
+    assert [change.body.count(much.encode()) for change in changes] == [2, *[0] * 19, 1, *[0] * 19]
+    assert {change.account_group for change in changes} == {"1"}
+
+
+def test_thousands_of_contacts_with_one_name_cost_no_more_than_others() -> None:
+    contacts = b"[" + b",".join([b'{"wa_id":"27605550102"}'] * 20_000) + b"]"
+    messages = b",".join([TEXT % b'"x"'] * 2000)
+    data = webhook(messages, contacts=contacts)
+    items = reported(all_items(data))
+    assert sum(len(item.context or b"") for item in items) < 4 * len(data)
+    assert (items[0].context or b"").count(b"wa_id") == 20_000
+
+
 @pytest.mark.parametrize("text", [f"wamid.{chr(0xD800)}", f"wamid.{chr(0xDC80)}"])
 def test_ids_and_names_can_be_sealed_whatever_they_are(text: str) -> None:
     message: dict[str, Any] = {

@@ -1,0 +1,90 @@
+"""The floor: a bare ASGI handler that checks the signature and appends the entries that the edge would append.
+
+It reads nothing of a body: its entries lie ready, under its signature. Server, settings and log are the edge's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from benchmarks import traffic
+from benchmarks.edge.orders import SEED, ServerOrders
+from benchmarks.edge.real import HOST, account
+from broker.core.ports import EventLog, NewEntry
+from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.settings import PostgresSettings
+from connectors.whatsapp_cloud.signature import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from benchmarks.child import Orders
+
+    Message = MutableMapping[str, Any]
+
+_HEADER = HEADER.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The application."""
+
+    log: EventLog
+    prepared: Mapping[bytes, Sequence[NewEntry]]
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        claimed = next((value for name, value in scope["headers"] if name == _HEADER), b"")
+        status = 401
+        if traffic.is_signed(body, claimed):
+            await self.log.append(self.prepared[claimed])
+            status = 200
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def main(orders: Orders) -> None:
+    """Serves until the parent wants no more."""
+    wanted = await orders.next(ServerOrders)
+    options = PostgresLogOptions(pool_size=PostgresSettings().pool_size)
+    log = await PostgresLog.open(wanted.log_dsn, options=options)
+    config = uvicorn.Config(
+        Bare(log, _prepared(wanted)),
+        host=HOST,
+        port=wanted.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    await account(orders)
+    server.should_exit = True
+    await serving
+    await log.close()
+
+
+def _prepared(wanted: ServerOrders) -> Mapping[bytes, Sequence[NewEntry]]:
+    """Entries by signature, as they are once every identity has been told of."""
+    sealing = traffic.Sealing(bytes)
+    bodies = list(traffic.bodies(seed=SEED, items=wanted.pool_items, items_a_body=wanted.items_a_body))
+    for body in bodies:
+        sealing.entries(body)
+    return {traffic.signature(body).encode(): sealing.entries(body) for body in bodies}

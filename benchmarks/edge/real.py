@@ -1,0 +1,79 @@
+"""The subject: the edge as `custody run edge` serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from benchmarks import traffic
+from benchmarks.edge.orders import ServerOrders
+from benchmarks.machine import Meter
+from broker import measures
+from broker.core.ports import EventLog
+from broker.http import serve
+from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.servers import now
+from broker.settings import PostgresSettings, Profile, TelemetrySettings
+from broker.telemetry import configure_logging
+from broker.workers.deliver import Pulse
+from connectors.whatsapp_cloud import webhook
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+    from benchmarks.child import Orders
+    from broker.core.metrics import Metrics
+
+HOST = "127.0.0.1"
+
+
+@dataclass(slots=True)
+class OneEdge:
+    """A process with nothing but an edge in it."""
+
+    opened: EventLog
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    pulses: Mapping[str, Pulse] = field(default_factory=dict)
+
+    async def log(self) -> EventLog:
+        """The log."""
+        return self.opened
+
+
+async def main(orders: Orders) -> None:
+    """Serves until the parent wants no more."""
+    wanted = await orders.next(ServerOrders)
+    telemetry = TelemetrySettings(log_level="warning")
+    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
+    metrics = measures.metrics(telemetry)
+    options = PostgresLogOptions(pool_size=PostgresSettings().pool_size)
+    log = await PostgresLog.open(wanted.log_dsn, options=options, metrics=metrics)
+    edge = OneEdge(log)
+    routes = _routes(log, metrics, frozen=wanted.frozen)
+    serving = asyncio.create_task(serve(routes, edge, host=HOST, port=wanted.port, drain_seconds=1))
+    await account(orders)
+    edge.stop.set()
+    await serving
+    await log.close()
+
+
+def _routes(log: EventLog, metrics: Metrics, *, frozen: bool) -> list[Route]:
+    registry = traffic.registry()
+    return webhook.routes(
+        registry=lambda: registry,
+        log=log,
+        clock=(lambda: traffic.AT) if frozen else now,
+        entropy=bytes if frozen else secrets.token_bytes,
+        metrics=metrics,
+    )
+
+
+async def account(orders: Orders) -> None:
+    """Tells what was spent since it was last asked, as often as the parent asks."""
+    meter = Meter()
+    async for _ in orders.all(str):
+        orders.answer(meter.spent())
+        meter = Meter()

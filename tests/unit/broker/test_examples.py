@@ -1,0 +1,43 @@
+"""The examples can be used as they are, once the secrets they name are there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.registry import read_registry
+from broker.sources import load
+from tests.unit.broker.registry_files import KEY
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_registry_example_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "deploy/examples/custody.toml").read_text()
+    (tmp_path / "secrets").mkdir()
+    for name in re.findall(r'"secrets/([^"]+)"', text):
+        path = tmp_path / "secrets" / name
+        path.touch(mode=0o600)
+        path.write_text(KEY if name.endswith(".key") else "a-secret")
+    monkeypatch.setenv("ACME_SERVICE_TOKEN", "a-token")
+    (tmp_path / "custody.toml").write_text(text)
+    reading = read_registry(tmp_path / "custody.toml")
+    assert reading.findings == ()
+    assert reading.registry is not None
+    assert sorted(reading.registry.accounts) == ["acme-claims", "acme-service"]
+
+
+def test_the_settings_example_is_right_with_and_without_its_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in os.environ if one.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "deploy/examples/custody.env").read_text()
+    for name, value in re.findall(r"^(?:# )?(CUSTODY_[A-Z_]+)=(.*)$", text, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert (settings.profile, settings.edge.host) == ("production", "0.0.0.0")  # noqa: S104 - as the example has it
+    assert settings.log.admin_dsn_file == Path("/run/secrets/custody-admin/log-dsn")
