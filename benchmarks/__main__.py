@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from benchmarks import archive, edge, machine, memory, report
-from benchmarks.edge.bench import sizes
-from benchmarks.memory.bench import DEMO_SIZES
+from benchmarks import machine, report
+from benchmarks.archive import bench as archive
+from benchmarks.edge import bench as edge
+from benchmarks.memory import bench as memory
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
+_WIDTH = 120
 _HERE = Path(__file__).parent
 _PROGRESS = _HERE.parent / ".cache" / "bench-memory.json"
 
@@ -83,7 +86,7 @@ def main(  # noqa: PLR0913 - each is an option of the command line
     if as_json:
         print(json.dumps([document for _, document in found], indent=2))
         return
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     for result, _ in found:
         report.show(console, result)
 
@@ -104,9 +107,9 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
     if wanted.includes(Which.ARCHIVE):
         yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.EDGE):
-        yield await edge.measure(stage, sizes=sizes(wanted.entries), runs=wanted.runs, tell=tell)
+        yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
     if wanted.includes(Which.MEMORY):
-        demos = DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
+        demos = memory.DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
         yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
 
 

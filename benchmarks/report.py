@@ -84,9 +84,12 @@ def _rounded(spread: Spread) -> dict[str, float]:
 
 def _table(comparison: Comparison) -> Table:
     counts = tuple(comparison.samples[comparison.subject][0].counts)
-    table = Table("", title=comparison.title, caption="min  median  max; the ratio is the subject's, pair by pair")
-    for name in (*(f"{one}/s" for one in counts), "MB/s", f"CPU us/{counts[0].removesuffix('s')}", "peak MB", "ratio"):
-        table.add_column(name, justify="right")
+    cost = f"CPU us/{counts[0].removesuffix('s')}"
+    table = Table(
+        "", title=comparison.title, caption="median, and from least to most; ratios pair by pair", min_width=80
+    )
+    for name in (*(f"{one}/s" for one in counts), "from - to", "MB/s", cost, "peak MB", "ratio", "from - to"):
+        table.add_column(name, justify="right", no_wrap=True)
     for side in comparison.samples:
         table.add_row(side, *_cells(comparison, side, counts))
     return table
@@ -95,12 +98,18 @@ def _table(comparison: Comparison) -> Table:
 def _cells(comparison: Comparison, side: str, counts: tuple[str, ...]) -> Iterator[str]:
     samples = comparison.samples[side]
     for name in counts:
-        yield _told(Spread.of(one.rate(name) for one in samples), ",.0f")
+        yield f"[bold]{Spread.of(one.rate(name) for one in samples).median:,.0f}[/]"
+    yield _range(Spread.of(one.rate(counts[-1]) for one in samples), ",.0f")
     yield f"{Spread.of(one.bytes_per_second for one in samples).median / 1e6:.1f}"
-    yield f"{Spread.of(one.cpu_microseconds for one in samples).median:.1f}"
+    yield f"{Spread.of(one.cpu_microseconds for one in samples).median:,.1f}"
     yield f"{max(one.peak_memory_bytes for one in samples) / _MEBIBYTE:.0f}"
-    yield "" if side == comparison.subject else _told(Spread.of(comparison.ratios(side)), ".2f")
+    if side == comparison.subject:
+        yield from ("", "")
+        return
+    ratios = Spread.of(comparison.ratios(side))
+    yield f"[bold]{ratios.median:.2f}[/]"
+    yield _range(ratios, ".2f")
 
 
-def _told(spread: Spread, form: str) -> str:
-    return f"{spread.minimum:{form}}  [bold]{spread.median:{form}}[/]  {spread.maximum:{form}}"
+def _range(spread: Spread, form: str) -> str:
+    return f"{spread.minimum:{form}} - {spread.maximum:{form}}"

@@ -6,22 +6,17 @@ business sent, delivered and read. Every customer shows a phone number and a BSU
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import itertools
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from broker.core.identity import KEY_BYTES, TenantKey
+from benchmarks.tenant import ACCOUNT, APP, AT, NUMBER, WABA, registry
 from broker.core.intake import Directory, RecentIds, SignedDelivery, new_delivery_id, take_in
 from broker.core.ports import Entropy
-from broker.core.registry import Account, App, Registry, Tenant
-from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicSpec, tenant_topics, topic_name
 from connectors.simulator.ids import Customer, Ids, digits, user_id_of
 from connectors.simulator.payloads import contents, envelope, statuses
-from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST, NAME
+from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 
 if TYPE_CHECKING:
@@ -29,17 +24,6 @@ if TYPE_CHECKING:
 
     from broker.core.ports import NewEntry
 
-TENANT = "acme"
-APP = "acme-app"
-WEBHOOK_PATH = f"/webhooks/{NAME}/{APP}"
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-"""What the benchmarks' clocks say: records and the floor's rows must have the same bytes in every run."""
-PARTITIONS = 4
-ACCOUNTED_TOPICS = tuple(topic_name(TENANT, stream) for stream in ACCOUNTED_STREAMS)
-KEPT_TOPIC = topic_name(TENANT, Stream.KEPT)
-
-_SECRET = b"a-secret-that-opens-nothing"
-_ACCOUNT, _WABA, _NUMBER = "106540352242922", "102290129340398", "27115550100"
 _CUSTOMERS = 500
 _BLOCK = ("text",) * 21 + ("image", "image", "image", "image", "audio", "document") + ("status",) * 3
 _STATUSES: tuple[statuses.Status, ...] = ("sent", "delivered", "read")
@@ -48,31 +32,6 @@ _TEXT = (
     "quote repair Saturday thank you when can someone call me back regards"
 )
 _ITEMS_A_BODY = 50
-
-
-def registry() -> Registry:
-    """One tenant with one number."""
-    key = TenantKey(hashlib.sha256(b"a key for benchmarks").digest()[:KEY_BYTES])
-    account = Account(name="claims", tenant=TENANT, app=APP, provider=NAME, id=_ACCOUNT, group=_WABA, token="none")  # noqa: S106 - opens nothing
-    app = App(name=APP, provider=NAME, tenant=TENANT, app_id="1", secrets=(_SECRET,), verify_token="none")  # noqa: S106 - likewise
-    return Registry(
-        tenants={TENANT: Tenant(name=TENANT, zone="UTC", key=key)}, apps={APP: app}, accounts={"claims": account}
-    )
-
-
-def topics() -> tuple[TopicSpec, ...]:
-    """Every topic of the tenant."""
-    return tenant_topics(TENANT, partitions=PARTITIONS, retention_days=14)
-
-
-def signature(body: bytes) -> str:
-    """The header that the provider sends with a body."""
-    return "sha256=" + hmac.digest(_SECRET, body, "sha256").hex()
-
-
-def is_signed(body: bytes, claimed: bytes) -> bool:
-    """Whether a signature, as it stands in the header, is this body's: what the edge's floor does."""
-    return hmac.compare_digest(b"sha256=" + hmac.digest(_SECRET, body, "sha256").hex().encode(), claimed)
 
 
 def bodies(*, seed: int, items: int, items_a_body: int = _ITEMS_A_BODY) -> Iterator[bytes]:
@@ -170,9 +129,9 @@ def _parcel(array: str, item: Mapping[str, object], customer: Customer, *, inbou
     return envelope.Parcel(
         number=0,
         app_id="1",
-        waba_id=_WABA,
-        account=_ACCOUNT,
-        display_phone_number=_NUMBER,
+        waba_id=WABA,
+        account=ACCOUNT,
+        display_phone_number=NUMBER,
         field="messages",
         array=array,
         raw=envelope.encode(item),

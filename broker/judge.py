@@ -17,18 +17,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from msgspec import UNSET
-
 from broker.core.erasure import TargetState
 from broker.core.errors import ObjectGoneError
 from broker.core.model import Kind
 from broker.core.ports import BlobStore, Capabilities, KeptRecord, RecordStore
 from broker.core.registry import Account, Registry
+from broker.residue import PROVIDER_HOLDS, held_until
 
 Row = Mapping[str, Any]
 
-PROVIDER_HOLDS = frozenset({Kind.MESSAGE, Kind.REACTION, Kind.EDIT, Kind.REVOCATION, Kind.SYSTEM})
-"""The kinds a provider stores as messages: what can't be erased of them is residue, derived from the record."""
 _NAMED = PROVIDER_HOLDS | {Kind.STATUS}
 _EXAMPLES = 3
 
@@ -65,11 +62,11 @@ class Verdict:
 
 @dataclass(slots=True, kw_only=True)
 class Judge:
-    """Holds the store against the provider. `capabilities` by provider; one connector's numbers only."""
+    """Holds the store against the provider. Looks at one `provider`'s numbers only."""
 
     registry: Registry
     provider: str
-    capabilities: Capabilities
+    capabilities: Mapping[str, Capabilities]
     store: RecordStore
     blobs: BlobStore
     truth: ProviderTruth
@@ -133,24 +130,14 @@ class Judge:
         for tenant in self.registry.tenants:
             async for kept in self.store.records(tenant):
                 sets.executemany("INSERT OR IGNORE INTO kept VALUES (?, ?)", _kept_ids(kept))
-                until = self._text_held_until(kept)
+                until = held_until(kept, registry=self.registry, capabilities=self.capabilities)
                 if until is not None and until > self.now:
-                    original = kept.variant_of or kept.record_id
-                    sets.execute("INSERT OR IGNORE INTO residue VALUES ('message', ?)", (original,))
+                    sets.execute("INSERT OR IGNORE INTO residue VALUES ('message', ?)", (kept.record_id,))
                     latest = max(until, latest or until)
             async for target in self.store.targets(tenant):
                 if target.state == TargetState.RESIDUE:
                     sets.execute("INSERT OR IGNORE INTO residue VALUES ('media', ?)", (target.target_id,))
         return latest
-
-    def _text_held_until(self, kept: KeptRecord) -> datetime | None:
-        envelope = kept.record.envelope
-        if envelope.provider != self.provider or envelope.kind not in PROVIDER_HOLDS | {Kind.VARIANT}:
-            return None
-        account = self.registry.account_of(provider=self.provider, account=envelope.account)
-        storage = account.posture.storage if account is not None else "default"
-        happened = kept.record.arrival.received_at if envelope.occurred_at is UNSET else envelope.occurred_at
-        return happened + self.capabilities.text_life[storage]
 
     async def _read_blobs(self, sets: sqlite3.Connection) -> None:
         for tenant in self.registry.tenants:

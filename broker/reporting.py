@@ -9,16 +9,14 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from msgspec import UNSET
-
 from broker.core.account import Account, draw, of_bucket, total
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
-from broker.judge import PROVIDER_HOLDS
+from broker.residue import held_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from broker.core.ports import BucketTally, Capabilities, EventLog, KeptRecord, RecordStore
+    from broker.core.ports import BucketTally, Capabilities, EventLog, RecordStore
     from broker.core.registry import Registry, Tenant
 
 
@@ -112,13 +110,24 @@ async def texts_held(
     return Texts(count=count, until=latest)
 
 
-def held_until(kept: KeptRecord, *, registry: Registry, capabilities: Mapping[str, Capabilities]) -> datetime | None:
-    """Until when the provider holds a record's text; None for what it holds no text of."""
-    envelope = kept.record.envelope
-    of_provider = capabilities.get(envelope.provider)
-    if of_provider is None or envelope.kind not in PROVIDER_HOLDS:
-        return None
-    account = registry.account_of(provider=envelope.provider, account=envelope.account)
-    storage = "default" if account is None else account.posture.storage
-    happened = kept.record.arrival.received_at if envelope.occurred_at is UNSET else envelope.occurred_at
-    return happened + of_provider.text_life[storage]
+FIGURES = (
+    ("accepted", "answered 200, and in the log"),
+    ("kept", "in the store, once each"),
+    ("duplicates", "delivered again"),
+    ("variants", "same id, other content: kept beside the first"),
+    ("dead", "set aside, with a gap record"),
+    ("unprocessed", "in the log, not in the store yet"),
+    ("lost", "in a gap of the log that someone accepted"),
+    ("gaps", "known to be missing, each a record"),
+    ("parts", "photos, voice notes, documents named"),
+    ("parts_kept", "in the blob store, digest checked"),
+    ("parts_lost", "gone before they could be fetched, or refused"),
+    ("parts_open", "still to be fetched"),
+    ("targets", "provider objects to erase"),
+    ("erased", "deleted there, with a receipt"),
+    ("already_gone", "no longer there"),
+    ("residue", "can't be erased"),
+    ("expired", "past the provider's own deadline"),
+    ("open", "still to be erased"),
+)
+"""The account's figures in the order they are shown, and what each means."""

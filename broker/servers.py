@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+import structlog
+
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.connections import PostgresOptions
-from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, ServerOptions
+from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, EmbeddedPostgresError, ServerOptions
 from backends.postgres.records import PostgresRecords
 from broker.core.errors import SettingsError
 from broker.findings import line
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from broker.core.ports import BlobStore, EventLog, RecordStore
 
 _HOST = "127.0.0.1"
+_WATCH_SECONDS = 1.0
+logger = structlog.get_logger(__name__)
 
 
 def now() -> datetime:
@@ -52,14 +57,52 @@ async def open_blobs(settings: Settings) -> BlobStore:
 
 
 @asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[None]:
-    """Runs Custody's own Postgres as long as the context lasts, if the settings want one and it does not run yet."""
-    wanted = settings.embedded
-    if wanted.directory is None or await _answers(wanted.port):
+async def embedded(settings: Settings, *, keep: bool = False) -> AsyncIterator[None]:
+    """Runs Custody's own Postgres as long as the context lasts, if the settings want one and it does not run yet.
+
+    With `keep` it is looked after: started again if it ends, and taken over once whoever had started it is gone.
+    """
+    directory = settings.embedded.directory
+    if directory is None:
         yield
         return
-    async with await EmbeddedPostgres.start(ServerOptions(directory=wanted.directory, port=wanted.port)):
+    options = ServerOptions(directory=directory, port=settings.embedded.port)
+    async with AsyncExitStack() as exits:
+        own = _OwnServer(options, exits)
+        await own.ensure()
+        if keep:
+            watcher = asyncio.create_task(own.watch(), name="embedded")
+            exits.push_async_callback(_ended, watcher)
         yield
+
+
+@dataclass(slots=True)
+class _OwnServer:
+    """Custody's own Postgres, where this process is the one that runs it."""
+
+    options: ServerOptions
+    exits: AsyncExitStack
+    server: EmbeddedPostgres | None = None
+
+    async def ensure(self) -> None:
+        if self.server is not None:
+            if not self.server.running:
+                await self.server.restart()
+        elif not await _answers(self.options.port):
+            self.server = await self.exits.enter_async_context(await EmbeddedPostgres.start(self.options))
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            try:
+                await self.ensure()
+            except EmbeddedPostgresError as error:
+                logger.warning("no server", action="embedded.failed", code=error.code, why=str(error))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def admin_address(settings: Settings, server: Server) -> str:

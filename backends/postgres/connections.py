@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
@@ -12,7 +12,7 @@ import asyncpg
 
 from backends.postgres.errors import DRIVER_ERRORS, guarded, is_lost
 from backends.postgres.sql import query
-from broker.core.errors import SchemaError
+from broker.core.errors import SchemaError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
@@ -175,9 +175,7 @@ class Database:
         **arguments: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection[asyncpg.Record]:
         """Asks for the address anew, whatever the pool was made with."""
-        dsn = self._dsn if isinstance(self._dsn, str) else self._dsn()
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **arguments)
-        return connection
+        return await connect(self._dsn if isinstance(self._dsn, str) else self._dsn(), **arguments)
 
     async def _inspect(self, connection: Connection) -> None:
         """Refuses a schema that is not the one known here, and makes commits durable where the server's are not."""
@@ -189,6 +187,15 @@ class Database:
             raise SchemaError(f"{self._schema.namespace} is newer than this version of Custody knows: upgrade Custody")
         if found is not None and found["synchronous_commit"] == "off":
             await connection.execute("SET synchronous_commit = on")
+
+
+async def connect(dsn: str, **arguments: Any) -> asyncpg.Connection[asyncpg.Record]:  # noqa: ANN401 - asyncpg's own
+    """A connection; `SettingsError` for an address that is none: what asyncpg says of one quotes its password."""
+    with suppress(ValueError):
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(dsn, **arguments)
+        return connection
+    example = "postgresql://custody@127.0.0.1:5432/custody"
+    raise SettingsError([f"the store's address: not one that Postgres understands; for example {example}"])
 
 
 async def _roll_back(transaction: Transaction) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
-from broker.core.errors import CustodyError, SchemaError, SettingsError, UnstorableError
+from broker.core.errors import CustodyError, SchemaError, UnstorableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -52,10 +52,7 @@ def translated(error: BaseException, unavailable: type[RetryableError]) -> Custo
     """What a driver's error means. An unknown one is retryable: by waiting nothing is lost."""
     name, state = type(error).__name__, getattr(error, "sqlstate", None) or ""
     named = " ".join(word for word in (name, state, getattr(error, "constraint_name", None)) if word)
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        example = "postgresql://custody@127.0.0.1:5432/custody"
-        return SettingsError([f"the store's address: not one that Postgres understands; for example {example}"])
-    if isinstance(error, ValueError | OverflowError):
+    if isinstance(error, UnicodeError | OverflowError):
         return UnstorableError(f"Postgres has no form for a value ({name}); set the entry aside")
     if state.startswith(_UNSTORABLE_CLASSES):
         return UnstorableError(f"Postgres refuses a row for what it is ({named}); set the entry aside")

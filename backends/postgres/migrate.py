@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from backends.postgres.connections import connect
 from backends.postgres.errors import guarded
 from backends.postgres.sql import ADMIN_LOCK, Migration, Schema, migrations
 from broker.core.errors import SchemaError, StoreUnavailableError
@@ -40,7 +41,7 @@ async def migrate(admin_dsn: str, schema: Schema) -> Sequence[str]:
 
 
 async def _migrate(admin_dsn: str, schema: Schema) -> Sequence[str]:
-    connection = await asyncpg.connect(admin_dsn, timeout=_CONNECT_SECONDS)
+    connection = await connect(admin_dsn, timeout=_CONNECT_SECONDS)
     try:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", ADMIN_LOCK)

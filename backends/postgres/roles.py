@@ -7,8 +7,7 @@ import hashlib
 import hmac
 import secrets
 
-import asyncpg
-
+from backends.postgres.connections import connect
 from backends.postgres.errors import guarded
 from backends.postgres.sql import ADMIN_LOCK, READER, Schema
 from broker.core.errors import SettingsError, StoreUnavailableError
@@ -42,7 +41,7 @@ async def ensure_reader(admin_dsn: str, tenant: str, password: str) -> str:
 
 async def _ensure(admin_dsn: str, role: str, password: str, *, group: str, privileges: str) -> None:
     name, verifier = _identifier(role), scram_verifier(password, salt=secrets.token_bytes(_SALT_BYTES))
-    connection = await asyncpg.connect(admin_dsn, timeout=_CONNECT_SECONDS)
+    connection = await connect(admin_dsn, timeout=_CONNECT_SECONDS)
     try:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", ADMIN_LOCK)

@@ -1,5 +1,1 @@
 """The archive worker draining a topic, next to a bare client that writes the same rows."""
-
-from benchmarks.archive.bench import measure
-
-__all__ = ["measure"]

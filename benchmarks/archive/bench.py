@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from benchmarks import traffic
+from benchmarks import tenant, traffic
 from benchmarks.archive.orders import FloorOrders, WorkerOrders
 from benchmarks.archive.reference import digests
 from benchmarks.children import outcome
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 WORKER = "worker"
 FLOORS: Mapping[str, tuple[bool, bool]] = {
     "floor": (False, False),
-    "floor, reading too": (True, False),
-    "floor, reading and publishing": (True, True),
+    "floor + reading": (True, False),
+    "floor + reading + notices": (True, True),
 }
 """By name: whether it reads the log too, and publishes notices too."""
 BATCH_ROWS = 5000
@@ -67,7 +67,7 @@ class Turns:
         if self.reference is None:
             self.reference = await self.exits.enter_async_context(self.stage.fresh_records())
             sample = await self._work(self.reference)
-            self.notices = await partitions(self.stage, [traffic.KEPT_TOPIC])
+            self.notices = await partitions(self.stage, [tenant.KEPT_TOPIC])
             self.wanted = await digests(self.reference.admin_dsn)
             return sample
         async with self.stage.fresh_records() as place:
@@ -87,7 +87,7 @@ class Turns:
                     records_dsn=place.dsn,
                     log_dsn=self.stage.log.dsn,
                     batch_rows=BATCH_ROWS,
-                    reads=await partitions(self.stage, traffic.ACCOUNTED_TOPICS) if reads else {},
+                    reads=await partitions(self.stage, tenant.ACCOUNTED_TOPICS) if reads else {},
                     publishes=self.notices if publishes else {},
                 )
                 spent = await outcome("archive.floor", orders, Spent)
@@ -111,7 +111,7 @@ class Turns:
         return self._sample(spent)
 
     async def _published(self) -> int:
-        return sum((await partitions(self.stage, [traffic.KEPT_TOPIC])).values())
+        return sum((await partitions(self.stage, [tenant.KEPT_TOPIC])).values())
 
     async def _check(self, place: Place) -> None:
         found = await digests(place.admin_dsn)
@@ -133,7 +133,7 @@ async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Resul
     """Drains `entries` entries in every run."""
     tell("archive: preparing entries", 0, 0)
     await fill(stage, entries)
-    there = await partitions(stage, traffic.ACCOUNTED_TOPICS)
+    there = await partitions(stage, tenant.ACCOUNTED_TOPICS)
     appended, data_bytes = await _volume(stage, list(there))
     async with AsyncExitStack() as exits:
         turns = Turns(stage=stage, entries=appended, data_bytes=data_bytes, exits=exits)
@@ -152,7 +152,7 @@ async def fill(stage: Stage, entries: int) -> None:
     """Appends about so many entries; identities come on top."""
     sealing = traffic.Sealing(random.Random(SEED).randbytes)
     log = await PostgresLog.open(stage.log.dsn)
-    await log.create_topics(traffic.topics())
+    await log.create_topics(tenant.topics())
     waiting: list[NewEntry] = []
     for body in traffic.bodies(seed=SEED, items=entries):
         waiting += sealing.entries(body)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
-from benchmarks import traffic
+from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.machine import Meter
 from broker import measures
@@ -58,7 +58,7 @@ async def main(orders: Orders) -> None:
     metrics = measures.metrics(telemetry)
     log = await PostgresLog.open(wanted.log_dsn, options=PostgresLogOptions(pool_size=connections), metrics=metrics)
     store = await PostgresRecords.open(
-        wanted.records_dsn, clock=lambda: traffic.AT, options=PostgresOptions(connections=connections)
+        wanted.records_dsn, clock=lambda: tenant.AT, options=PostgresOptions(connections=connections)
     )
     orders.answer(await _drained(wanted, log, store, metrics))
     await store.close()
@@ -66,14 +66,14 @@ async def main(orders: Orders) -> None:
 
 
 async def _drained(wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics) -> Spent:
-    registry = traffic.registry()
+    registry = tenant.registry()
     archive = Archive(
         log=log,
         store=store,
         registry=lambda: registry,
         capabilities={NAME: CAPABILITIES},
         metrics=metrics,
-        clock=lambda: traffic.AT,
+        clock=lambda: tenant.AT,
         entropy=secrets.token_bytes,
     )
     countdown = Countdown(archive, wanted.entries)

@@ -6,13 +6,14 @@ It reads nothing of a body: its entries lie ready, under its signature. Server, 
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from benchmarks import traffic
+from benchmarks import tenant, traffic
 from benchmarks.edge.orders import SEED, ServerOrders
 from benchmarks.edge.real import HOST, account
 from broker.core.ports import EventLog, NewEntry
@@ -51,7 +52,7 @@ class Bare:
             more = message.get("more_body", False)
         claimed = next((value for name, value in scope["headers"] if name == _HEADER), b"")
         status = 401
-        if traffic.is_signed(body, claimed):
+        if hmac.compare_digest(tenant.signature(body), claimed):
             await self.log.append(self.prepared[claimed])
             status = 200
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
@@ -87,4 +88,4 @@ def _prepared(wanted: ServerOrders) -> Mapping[bytes, Sequence[NewEntry]]:
     bodies = list(traffic.bodies(seed=SEED, items=wanted.pool_items, items_a_body=wanted.items_a_body))
     for body in bodies:
         sealing.entries(body)
-    return {traffic.signature(body).encode(): sealing.entries(body) for body in bodies}
+    return {tenant.signature(body): sealing.entries(body) for body in bodies}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from benchmarks import traffic
+from benchmarks import tenant
 from benchmarks.children import Child, started
 from benchmarks.digests import Digest, NotTheSameError, digest
 from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
@@ -115,7 +115,7 @@ class Turns:
 async def measure(stage: Stage, *, sizes: Sequence[Size], runs: int, tell: Tell, frozen: bool = False) -> Result:
     """Loads both sides with bodies of each size. `frozen` checks that they append the same bytes."""
     log = await PostgresLog.open(stage.log.dsn)
-    await log.create_topics(traffic.topics())
+    await log.create_topics(tenant.topics())
     await log.close()
     comparisons = [await _compared(stage, size, runs=runs, tell=tell, frozen=frozen) for size in sizes]
     return Result(

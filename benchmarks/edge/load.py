@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from benchmarks import traffic
+from benchmarks import tenant, traffic
 from benchmarks.edge.orders import SEED, Hits, LoadOrders, Volley
 from benchmarks.edge.real import HOST
 from benchmarks.machine import Meter
@@ -80,8 +80,8 @@ async def main(orders: Orders) -> None:
 
 def _request(body: bytes) -> bytes:
     head = (
-        f"POST {traffic.WEBHOOK_PATH} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n"
-        f"x-hub-signature-256: {traffic.signature(body)}\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"POST {tenant.WEBHOOK_PATH} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n"
+        f"x-hub-signature-256: {tenant.signature(body).decode()}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

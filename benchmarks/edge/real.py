@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import traffic
+from benchmarks import tenant
 from benchmarks.edge.orders import ServerOrders
 from benchmarks.machine import Meter
 from broker import measures
@@ -61,11 +61,11 @@ async def main(orders: Orders) -> None:
 
 
 def _routes(log: EventLog, metrics: Metrics, *, frozen: bool) -> list[Route]:
-    registry = traffic.registry()
+    registry = tenant.registry()
     return webhook.routes(
         registry=lambda: registry,
         log=log,
-        clock=(lambda: traffic.AT) if frozen else now,
+        clock=(lambda: tenant.AT) if frozen else now,
         entropy=bytes if frozen else secrets.token_bytes,
         metrics=metrics,
     )

@@ -1,5 +1,1 @@
 """Memory: of a large document on its way through the blob store, and of the whole demo as it grows."""
-
-from benchmarks.memory.bench import measure
-
-__all__ = ["measure"]

@@ -14,7 +14,7 @@ from broker.accounts import count_unclaimed
 from broker.commands import context, output
 from broker.commands.context import FailedError, UsageError
 from broker.findings import line
-from broker.reporting import Report, TenantReport, summed, tenant_report, texts_held
+from broker.reporting import FIGURES, Report, TenantReport, summed, tenant_report, texts_held
 
 if TYPE_CHECKING:
     from broker.core.account import Account
@@ -30,26 +30,6 @@ WithTexts = Annotated[
     ),
 ]
 
-_FIGURES = (
-    ("accepted", "answered 200, and in the log"),
-    ("kept", "in the store, once each"),
-    ("duplicates", "delivered again"),
-    ("variants", "same id, other content: kept beside the first"),
-    ("dead", "set aside, with a gap record"),
-    ("unprocessed", "in the log, not in the store yet"),
-    ("lost", "in a gap of the log that someone accepted"),
-    ("gaps", "known to be missing, each a record"),
-    ("parts", "photos, voice notes, documents named"),
-    ("parts_kept", "in the blob store, digest checked"),
-    ("parts_lost", "gone before they could be fetched, or refused"),
-    ("parts_open", "still to be fetched"),
-    ("targets", "provider objects to erase"),
-    ("erased", "deleted there, with a receipt"),
-    ("already_gone", "no longer there"),
-    ("residue", "can't be erased"),
-    ("expired", "past the provider's own deadline"),
-    ("open", "still to be erased"),
-)
 _BY_DAY = ("accepted", "kept", "duplicates", "variants", "dead", "gaps", "parts", "parts_kept", "parts_lost")
 _BY_DAY_TARGETS = ("targets", "erased", "residue", "open")
 
@@ -129,7 +109,7 @@ def _plain(figures: Account) -> dict[str, Any]:
 
 
 def _by_day_names() -> tuple[str, ...]:
-    return tuple(name for name, _ in _FIGURES if name not in {"unprocessed", "lost"})
+    return tuple(name for name, _ in FIGURES if name not in {"unprocessed", "lost"})
 
 
 def _show(report: Report, *, by_day: bool) -> None:
@@ -140,7 +120,7 @@ def _show(report: Report, *, by_day: bool) -> None:
     headings = ["", *(one.tenant if one else "total" for one in columns), "what it means"]
     rows = [
         (name, *(getattr(one.figures if one else report.figures, name) for one in columns), meaning)
-        for name, meaning in _FIGURES
+        for name, meaning in FIGURES
     ]
     output.table("The account", headings, rows)
     _show_days(report, by_day=False)

@@ -77,7 +77,7 @@ def run(workers: Workers = None) -> None:
 
 async def _around(settings: Settings, work: Coroutine[Any, Any, None]) -> None:
     """The work, with Custody's own server around it where the settings want one."""
-    async with app.embedded(settings):
+    async with app.embedded(settings, keep=True):
         await work
 
 

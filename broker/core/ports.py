@@ -400,7 +400,7 @@ class RecordStore(Protocol):
     async def conversation(
         self, tenant: str, conversation: str, *, after: int = 0, limit: int = 500
     ) -> Sequence[KeptRecord]:
-        """A conversation's records in the order they were kept, `after` a store-wide row number; see `records`."""
+        """A conversation's records in the order they were kept, without the first `after` of them."""
         ...
 
     def records(self, tenant: str) -> AsyncIterator[KeptRecord]:

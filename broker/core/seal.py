@@ -199,6 +199,6 @@ def _is_json(data: bytes) -> bool:
     try:
         data.decode()
         msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

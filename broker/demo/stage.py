@@ -171,7 +171,7 @@ class Demo:
         judge = Judge(
             registry=self.registry,
             provider=PROVIDER,
-            capabilities=app.capabilities(self.settings)[PROVIDER],
+            capabilities=app.capabilities(self.settings),
             store=self.store,
             blobs=self.blobs,
             truth=self.provider,

@@ -21,6 +21,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from broker.reporting import FIGURES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from broker.core.account import Account
     from broker.demo.stage import Glimpse, Outcome
 
+_SECTION_ENDS = frozenset({"lost", "gaps", "parts_open"})
 _BARS = (
     ("inbound", "WhatsApp messages sent"),
     ("accepted", "accepted by the edge"),
@@ -118,41 +121,11 @@ def _account_table(outcome: Outcome) -> Table:
     for tenant in outcome.accounts:
         table.add_column(tenant, justify="right")
     table.add_column("total", justify="right")
+    table.add_column("what it means")
     columns = [*outcome.accounts.values(), outcome.account]
-    for heading, rows in _LINES.items():
-        for name, meaning in rows.items():
-            table.add_row(f"{name}  [dim]{meaning}[/]", *(str(getattr(one, name)) for one in columns))
-        table.add_section()
-        del heading
+    for name, meaning in FIGURES:
+        table.add_row(name, *(f"{getattr(one, name):,}" for one in columns), meaning, end_section=name in _SECTION_ENDS)
     return table
-
-
-_LINES: Mapping[str, Mapping[str, str]] = {
-    "messages": {
-        "accepted": "answered 200, and in the log",
-        "kept": "in the store, once each",
-        "duplicates": "delivered again",
-        "variants": "same id, other content: kept beside the first",
-        "dead": "set aside, with a gap record",
-        "unprocessed": "in the log, not in the store yet",
-        "lost": "in a gap of the log that someone accepted",
-    },
-    "parts": {
-        "parts": "photos, voice notes, documents named",
-        "parts_kept": "in the blob store, digest checked",
-        "parts_lost": "gone before they could be fetched, or refused",
-        "parts_open": "still to be fetched",
-    },
-    "targets": {
-        "targets": "provider objects to erase",
-        "erased": "deleted there, with a receipt",
-        "already_gone": "no longer there",
-        "residue": "can't be erased",
-        "expired": "past the provider's own deadline",
-        "open": "still to be erased",
-    },
-    "gaps": {"gaps": "known to be missing, each a record"},
-}
 
 
 def _holds(outcome: Outcome) -> str:

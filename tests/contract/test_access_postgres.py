@@ -134,7 +134,8 @@ async def test_a_writer_changes_states_and_counts_and_no_other_column(house: Hou
 async def test_row_security_is_forced_on_every_table(house: House) -> None:
     rows = await fetch(
         house.admin,
-        "SELECT relrowsecurity AND relforcerowsecurity AS forced FROM pg_class WHERE oid = ANY ($1::text[]::regclass[])",
+        "SELECT relrowsecurity AND relforcerowsecurity AS forced FROM pg_class "
+        "WHERE oid = ANY ($1::text[]::regclass[])",
         list(TABLES),
     )
     assert [row["forced"] for row in rows] == [True] * len(TABLES)

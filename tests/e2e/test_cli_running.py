@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from broker import app
 from broker.run import WORKERS
+from broker.settings import EmbeddedSettings, Settings
 from tests.e2e.installation import Installation, lay_out, said, use
 
 if TYPE_CHECKING:
@@ -50,6 +53,15 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+async def is_open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def answered(url: str) -> int:
@@ -145,3 +157,16 @@ async def test_one_machine_needs_no_server_but_custodys_own(open_folder: Path, m
     assert (report.code, report.document["accepted"]) == (0, 0), report.err
     check = await installation.custody("check", "--offline", "--json")
     assert check.code == 0, check.out
+
+
+async def test_a_server_that_somebody_else_started_is_taken_over_when_they_are_gone(open_folder: Path) -> None:
+    port = free_port()
+    settings = Settings(embedded=EmbeddedSettings(directory=open_folder / "postgres", port=port))
+    starter = AsyncExitStack()
+    await starter.enter_async_context(app.embedded(settings))
+    async with app.embedded(settings, keep=True):
+        await starter.aclose()
+        assert not await is_open(port)
+        async with asyncio.timeout(_SECONDS):
+            while not await is_open(port):  # noqa: ASYNC110 - a server tells nobody that it is there
+                await asyncio.sleep(0.05)

@@ -7,13 +7,12 @@ import functools
 import random
 from typing import TYPE_CHECKING
 
-from tests.stage import Kill, StageOptions
-from tests.stage.kills import MOMENTS
-from tests.stage.stage import ALONE, WORKERS
+from tests.stage.kills import MOMENTS, Kill
+from tests.stage.stage import ALONE, WORKERS, StageOptions
 
 if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
-    from tests.stage import Stage
+    from tests.stage.stage import Stage
 
 _STEPS = {
     "edge": ("log.append",),

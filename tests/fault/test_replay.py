@@ -6,14 +6,14 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from broker.core.topics import ACCOUNTED_STREAMS, ARCHIVED_STREAMS, Stream, TopicPartition, topic_name
-from tests.stage import StageOptions
 from tests.stage.home import TENANTS
+from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.fault.conftest import OpenStage
-    from tests.stage import Stage
+    from tests.stage.stage import Stage
 
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from broker.core import codec
 from broker.core.model import Kind
 from connectors.whatsapp_cloud.parse import parse
-from connectors.whatsapp_cloud.parsing import drafts, fields, message_types, statuses
+from connectors.whatsapp_cloud.parsing import drafts, fields, message_types, slices, statuses
 from tests.unit.connectors.whatsapp_cloud.parse_samples import SAMPLES, compact, elements, reported, sealed
 
 if TYPE_CHECKING:
@@ -173,3 +173,25 @@ def test_a_webhook_with_broken_bytes_is_kept_whole(
     items = checked_items(data)
     assert items
     assert all(item.raw in data for item in reported(items))
+
+
+pieces = st.sampled_from(
+    [b'"a"', b'"\\ud800"', b'"\xff"', b'"\x00\n"', b"NaN", b"1e999", b'{"a":"]"}', b'["\\\\",{}]', b"[]"]
+)
+names = st.sampled_from([b'"a"', b'"\\u0061"', b'"b\\\\"', b'"caf\xc3\xa9"', b'"NaN"', b'"\\udfff"', b'"\xfe"', b'""'])
+spaces = st.sampled_from([b"", b"", b"", b" "])
+
+
+@hypothesis.settings(max_examples=500, deadline=None)
+@hypothesis.given(st.lists(st.tuples(names, spaces, pieces, spaces), max_size=5))
+def test_an_object_is_cut_alike_by_msgspec_its_stand_in_and_the_scanner(drawn: list[tuple[bytes, ...]]) -> None:
+    data = b"{" + b",".join(name + b":" + before + value + after for name, before, value, after in drawn) + b"}"
+    assert slices.members(data) == slices._scanned_members(data)
+    assert [value for _, value in slices.members(data) or []] == [value for _, _, value, _ in drawn]
+
+
+@hypothesis.settings(max_examples=500, deadline=None)
+@hypothesis.given(st.lists(st.tuples(spaces, pieces, spaces), max_size=5))
+def test_an_array_is_cut_alike_by_msgspec_its_stand_in_and_the_scanner(drawn: list[tuple[bytes, ...]]) -> None:
+    data = b"[" + b",".join(b"".join(one) for one in drawn) + b"]"
+    assert slices.elements(data) == slices._scanned_elements(data) == [value for _, value, _ in drawn]

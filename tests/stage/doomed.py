@@ -1,4 +1,4 @@
-"""Runs workers as `custody run` does, but for a fuse at the seams and short waits in the log and the store.
+"""Runs workers as `custody run` does, but for a fuse at the seams and short waits.
 
     python -m tests.stage.doomed archive relay --kill records.keep:after:3
 
@@ -15,11 +15,14 @@ from typing import Any
 from unittest.mock import patch
 
 from broker import app, cli, servers
+from broker.core import erasure
 from broker.log.postgres import PostgresLogOptions
 from tests.stage.kills import Fuse, Kill, Watched, watched_mapping
 
 LEASE_SECONDS = 1.0
 """A member of the log that was killed or frozen loses its partitions after this."""
+RETRY_SECONDS = 0.2
+"""The first wait before a provider object is to be deleted once more."""
 
 Opener = Callable[..., Awaitable[Any]]
 
@@ -32,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     fuse = Fuse(given.kill)
     with (
+        patch.object(erasure, "RETRY_FIRST_SECONDS", RETRY_SECONDS),
+        patch.object(erasure, "RETRY_MOST_SECONDS", 10 * RETRY_SECONDS),
         patch.object(servers, "PostgresLogOptions", partial(PostgresLogOptions, lease_seconds=LEASE_SECONDS)),
         patch.object(app, "open_log", _watching(app.open_log, "log", fuse)),
         patch.object(app, "open_records", _watching(app.open_records, "records", fuse)),

@@ -25,8 +25,8 @@ _MEDIA = MediaConfig(expiring_seconds=3_600)
 _WORKERS = {
     "batch_entries": 40,
     "idle_wait_seconds": 0.1,
-    "first_wait_seconds": 0.05,
-    "most_wait_seconds": 0.5,
+    "first_wait_seconds": 0.02,
+    "most_wait_seconds": 0.2,
     "erase_lease_seconds": 2.0,
     "relay_poll_seconds": 0.1,
     "claim_poll_seconds": 0.5,

@@ -83,6 +83,8 @@ class Servers:
     async def drop(self) -> None:
         """Takes the databases away, from servers that others use on."""
         for role, server in self.by_role.items():
+            if not server.running:
+                continue
             connection = await asyncpg.connect(server.dsn())
             try:
                 await connection.execute(f"DROP DATABASE {identifier(self.database(role))} WITH (FORCE)")

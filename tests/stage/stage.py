@@ -176,7 +176,7 @@ class Stage:
         judge = Judge(
             registry=self.registry,
             provider=PROVIDER,
-            capabilities=app.capabilities(self.settings)[PROVIDER],
+            capabilities=app.capabilities(self.settings),
             store=self.store,
             blobs=self.blobs,
             truth=Truth(self.provider),

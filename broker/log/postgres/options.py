@@ -39,7 +39,7 @@ class PostgresLogOptions:
     group_bytes: int = 8 * 2**20
     append_bytes: int = 128 * 2**20
     fetch_bytes: int = 16 * 2**20
-    trim_entries: int = 1000
+    trim_entries: int = 500
     allow_unsafe_server: bool = False
 
     @property

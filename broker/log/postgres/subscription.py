@@ -141,7 +141,7 @@ class PostgresSubscription:
             await asyncio.sleep(self._options.heartbeat_seconds)
             if self._used_at + self._options.idle_seconds < _now():
                 continue  # its reader hangs: others take over
-            with suppress(LogUnavailableError):
+            with suppress(CustodyError):  # whoever fetches meets it too, and names it
                 asked_at = _now()
                 if await self._membership.renew():
                     self._renewed(asked_at)

@@ -59,7 +59,9 @@ def origin_of(cut: Cut, change: Sequence[Member]) -> Origin:
     entry, entry_others = _sorted_out(cut.entry or (), ("id", "time", "changes"))
     here, change_others = _sorted_out(change, ("field", "value"))
     top_others = [pair for pair in cut.top if pair[0] != "entry" and pair != _OBJECT]
-    origin = _origin(entry.get("id"), entry.get("time"), here.get("field"))
+    place = (entry.get("id"), entry.get("time"), here.get("field"))
+    is_little = sum(map(len, filter(None, place))) <= SHARED_BYTES
+    origin = _origin(*place) if is_little else _origin.__wrapped__(*place)
     noted = [
         (name, b"{" + joined(others) + b"}")
         for name, others in (("body", top_others), ("entry", entry_others), ("change", change_others))

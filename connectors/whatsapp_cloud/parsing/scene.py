@@ -93,8 +93,10 @@ def scene(origin: Origin, value: Sequence[Member]) -> Scene:
             others.append((name, raw))
             if name in _NUMBERS:
                 numbers.setdefault(name, raw)
-    account, business = _number(*map(numbers.get, _NUMBERS))
-    same_each_time = all(name in _STANDING for name, _ in others)
+    is_little = sum(len(raw) for _, raw in others) <= SHARED_BYTES
+    number = _number if is_little else _number.__wrapped__
+    account, business = number(*map(numbers.get, _NUMBERS))
+    same_each_time = is_little and all(name in _STANDING for name, _ in others)
     return Scene(
         origin=origin,
         account=account,

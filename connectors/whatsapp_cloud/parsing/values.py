@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from connectors.whatsapp_cloud.parsing.lenient import lenient
-from connectors.whatsapp_cloud.parsing.slices import REFUSALS, outline
+from connectors.whatsapp_cloud.parsing.slices import REFUSALS, nesting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,7 +106,5 @@ def moment_of(value: object) -> datetime | None:
 
 
 def _too_deep(data: bytes) -> bool:
-    if len(data) <= 2 * DEPTH_LIMIT or data.count(b"{") + data.count(b"[") <= DEPTH_LIMIT:
-        return False
-    found = outline(data)
-    return found is not None and found.depth > DEPTH_LIMIT
+    may_be = len(data) > 2 * DEPTH_LIMIT and data.count(b"{") + data.count(b"[") > DEPTH_LIMIT
+    return may_be and nesting(data) > DEPTH_LIMIT

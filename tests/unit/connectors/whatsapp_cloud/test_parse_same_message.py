@@ -150,6 +150,14 @@ def test_the_kind_follows_from_the_type_alone() -> None:
     assert live({"id": WAMID, "type": "unsupported", "unsupported": {"type": "edit"}}).kind == Kind.MESSAGE
 
 
+def test_without_the_number_of_the_account_what_has_a_recipient_is_the_business_speaking() -> None:
+    value = {"metadata": {"phone_number_id": "3"}, "message_echoes": [], "messages": [message("text", **{"from": "1"})]}
+    assert only(webhook("messages", **value)).direction == Direction.IN
+    value["messages"] = [message("text", **{"from": BUSINESS, "to": CUSTOMER})]
+    item = only(webhook("history", **value))
+    assert (item.direction, item.thread) == (Direction.ECHO, ("phone", CUSTOMER))
+
+
 def status(**fields: object) -> Item:
     one = {"id": WAMID, "status": "delivered", "timestamp": "1785225600", "recipient_id": CUSTOMER, **fields}
     return only(webhook("messages", statuses=[one]), Kind.STATUS)

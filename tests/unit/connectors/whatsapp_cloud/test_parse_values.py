@@ -8,7 +8,7 @@ import pytest
 
 from connectors.whatsapp_cloud.parsing.media import media_parts, media_within, mime_of, without_urls
 from connectors.whatsapp_cloud.parsing.people import number_or_id, phone, user_id
-from connectors.whatsapp_cloud.parsing.slices import elements, members, outline
+from connectors.whatsapp_cloud.parsing.slices import elements, members, nesting, outline
 from connectors.whatsapp_cloud.parsing.values import moment_of, text_of
 
 MOMENT = datetime(2026, 7, 28, 8, 0, tzinfo=UTC)
@@ -134,8 +134,13 @@ def test_an_array_is_cut_into_its_elements(data: bytes, cut: list[bytes] | None)
 
 
 @pytest.mark.parametrize(
-    ("data", "depth"), [(b"1", 0), (b"[]", 1), (b'{"a":[[1],2]}', 3), (b"[[]]x", None), (b"[" * 600, 513)]
+    ("data", "depth"),
+    [(b"1", 0), (b"[]", 1), (b'{"a":[[1],2],"b":{}}', 3), (b'["[[[\\"[", "]"]', 1), (b"[" * 600 + b"]" * 600, 600)],
 )
-def test_an_outline_tells_the_depth_and_stops_where_it_is_too_much(data: bytes, depth: int | None) -> None:
-    found = outline(data)
-    assert (None if found is None else found.depth) == depth
+def test_nesting_is_counted_outside_texts(data: bytes, depth: int) -> None:
+    assert nesting(data) == depth
+
+
+@pytest.mark.parametrize("data", [b"[" * 600 + b"]" * 600, b'{"a":' * 600 + b"1" + b"}" * 600])
+def test_what_nests_beyond_reason_has_no_outline(data: bytes) -> None:
+    assert outline(data) is None
