@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,14 @@ SERVER_SETTINGS = {
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
 }
-_LOG, _BLOBS, _TEMPLATE = "bench_log", "bench_blobs", "bench_template"
+
+
+class Kind(StrEnum):
+    """What a database is for."""
+
+    LOG = "log"
+    RECORDS = "records"
+    BLOBS = "blobs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,43 +49,36 @@ class Place:
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """The server, the log on it, and as many record stores as are asked for."""
+    """The server, and as many databases of each kind on it as are asked for."""
 
     server: EmbeddedPostgres
     password: str = field(repr=False)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    @property
-    def log(self) -> Place:
-        return self._place(_LOG)
-
-    @property
-    def blobs(self) -> Place:
-        return self._place(_BLOBS)
-
     async def prepare(self) -> None:
-        """Makes the databases and the login."""
-        for name in (_LOG, _BLOBS, _TEMPLATE):
-            await self.server.create_database(name)
-        for name, schema in ((_TEMPLATE, RECORDS), (_BLOBS, BLOBS)):
-            await migrate(self.server.dsn(name), schema)
-            await ensure_writer(self.server.dsn(name), ROLE, self.password, schema=schema)
-        await PostgresLog.migrate(self.server.dsn(_LOG), grant_to=[ROLE])
+        """Makes a template of each kind, and the login."""
+        for kind in Kind:
+            await self.server.create_database(_template(kind))
+        for kind, schema in ((Kind.RECORDS, RECORDS), (Kind.BLOBS, BLOBS)):
+            admin_dsn = self.server.dsn(_template(kind))
+            await migrate(admin_dsn, schema)
+            await ensure_writer(admin_dsn, ROLE, self.password, schema=schema)
+        await PostgresLog.migrate(self.server.dsn(_template(Kind.LOG)), grant_to=[ROLE])
 
     @asynccontextmanager
-    async def fresh_records(self) -> AsyncGenerator[Place]:
-        """An empty record store until the block is left. Begins with a checkpoint, so that each run starts alike."""
-        name = f"bench_records_{next(self._numbers)}"
-        await self.server.create_database(name, template=_TEMPLATE)
+    async def fresh(self, kind: Kind) -> AsyncGenerator[Place]:
+        """An empty log or store until the block is left. Begins with a checkpoint, so that each run starts alike."""
+        name = f"bench_{kind}_{next(self._numbers)}"
+        admin_dsn = await self.server.create_database(name, template=_template(kind))
         await self.execute("CHECKPOINT")
         try:
-            yield self._place(name)
+            yield Place(name=name, dsn=self.server.dsn(name, user=ROLE, password=self.password), admin_dsn=admin_dsn)
         finally:
             await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def execute(self, statement: str, *, database: str = "postgres") -> None:
+    async def execute(self, statement: str, *, place: Place | None = None) -> None:
         """Runs a statement as the superuser."""
-        connection = await asyncpg.connect(self.server.dsn(database))
+        connection = await asyncpg.connect(place.admin_dsn if place else self.server.dsn())
         try:
             await connection.execute(statement)
         finally:
@@ -91,10 +92,6 @@ class Stage:
         finally:
             await connection.close()
 
-    def _place(self, name: str) -> Place:
-        own = self.server.dsn(name, user=ROLE, password=self.password)
-        return Place(name=name, dsn=own, admin_dsn=self.server.dsn(name))
-
 
 @asynccontextmanager
 async def staged() -> AsyncGenerator[Stage]:
@@ -103,3 +100,7 @@ async def staged() -> AsyncGenerator[Stage]:
         stage = Stage(server=server, password=secrets.token_hex(16))
         await stage.prepare()
         yield stage
+
+
+def _template(kind: Kind) -> str:
+    return f"bench_{kind}_template"

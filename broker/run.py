@@ -31,7 +31,7 @@ from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
-    from broker.core.ports import BlobStore, Connector, EventLog, RecordStore
+    from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
 
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
@@ -105,7 +105,7 @@ class Runner:
             entropy=secrets.token_bytes,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
-        subscription = await log.subscribe(archive.GROUP, streams, start_at=keeper.start_at)
+        subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
         await keeper.delivery.run()
 
@@ -113,10 +113,10 @@ class Runner:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
         workers = self.settings.workers
         scanner = scan.MediaScan(log=log)
-        subscription = await log.subscribe(scan.GROUP, [Stream.MESSAGES])
+        subscription = await self._subscribe(log, scan.GROUP, [Stream.MESSAGES])
         worker = fetcher.Fetcher(
             log=log,
-            subscription=await log.subscribe(fetcher.GROUP, [Stream.FETCHES]),
+            subscription=await self._subscribe(log, fetcher.GROUP, [Stream.FETCHES]),
             fetching=media.Fetching(
                 connectors=connectors,
                 registry=self.registry,
@@ -165,14 +165,14 @@ class Runner:
             entropy=secrets.token_bytes,
             concurrency=self.settings.workers.erase_concurrency,
         )
-        subscription = await log.subscribe(erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
+        subscription = await self._subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
         await self._delivery("erase", subscription, eraser.handle, eraser.set_aside).run()
 
     async def _claim(self) -> None:
         log = await self.log()
         await claim.Claim(
             log=log,
-            subscription=await log.subscribe(claim.GROUP, [Stream.BODIES]),
+            subscription=await self._subscribe(log, claim.GROUP, [Stream.BODIES]),
             connectors=await self._connectors(),
             registry=self.registry,
             entropy=secrets.token_bytes,
@@ -221,6 +221,12 @@ class Runner:
     async def log(self) -> EventLog:
         """The log, opened once."""
         return await self._once("log", self._opener(app.open_log))
+
+    async def _subscribe(
+        self, log: EventLog, group: str, streams: Sequence[str], *, start_at: StartAt | None = None
+    ) -> Subscription:
+        """Joins a group, and waits for a log that went down since it was opened."""
+        return await self._open("log", lambda: log.subscribe(group, streams, start_at=start_at))
 
     async def _records(self) -> RecordStore:
         return await self._once("records", self._opener(app.open_records))

@@ -171,7 +171,7 @@ class Database:
 
     async def _connect(
         self,
-        dsn: str | None = None,
+        dsn: str | None = None,  # noqa: ARG002 - the pool's own, which has none
         **arguments: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection[asyncpg.Record]:
         """Asks for the address anew, whatever the pool was made with."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import asyncpg
-
 from backends.postgres.connections import connect
 from backends.postgres.errors import guarded
 from backends.postgres.sql import ADMIN_LOCK, Migration, Schema, migrations
@@ -16,6 +14,8 @@ from broker.core.errors import SchemaError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import asyncpg
 
 _CONNECT_SECONDS = 10.0
 

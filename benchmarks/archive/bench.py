@@ -19,7 +19,7 @@ from benchmarks.digests import Digest, NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.machine import Spent
 from benchmarks.rounds import interleaved
-from benchmarks.stage import Place, Stage
+from benchmarks.stage import Kind, Place, Stage
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ FROM custody_log.log_partitions JOIN custody_log.topics USING (topic_id)
 WHERE name = ANY ($1::text[])
 ORDER BY partition_id
 """
-_VOLUME = """
-SELECT count(*), coalesce(sum(octet_length(value)), 0) FROM custody_log.entries WHERE partition_id = ANY ($1::integer[])
-"""
+_VOLUME = "SELECT count(*), sum(octet_length(value)) FROM custody_log.entries"
 _APPEND_ENTRIES = 2000
 
 
@@ -54,6 +52,7 @@ class Turns:
     """The turns of worker and floors. The worker's first store stays: it has the rows that everybody is to write."""
 
     stage: Stage
+    log: Place
     entries: int
     data_bytes: int
     exits: AsyncExitStack
@@ -65,14 +64,14 @@ class Turns:
     async def worker(self) -> Sample:
         """The archive worker."""
         if self.reference is None:
-            self.reference = await self.exits.enter_async_context(self.stage.fresh_records())
+            self.reference = await self.exits.enter_async_context(self.stage.fresh(Kind.RECORDS))
             sample = await self._work(self.reference)
-            self.notices = await partitions(self.stage, [tenant.KEPT_TOPIC])
+            self.notices = await partitions(self.log, [tenant.KEPT_TOPIC])
             self.wanted = await digests(self.reference.admin_dsn)
             return sample
-        async with self.stage.fresh_records() as place:
+        async with self.stage.fresh(Kind.RECORDS) as place:
             sample = await self._work(place)
-            await self._check(place)
+            await self.check(place)
         return sample
 
     def floor(self, *, reads: bool, publishes: bool) -> Side:
@@ -81,17 +80,17 @@ class Turns:
         async def turn() -> Sample:
             if self.reference is None:
                 raise NotTheSameError("the worker goes first: it makes the rows")
-            async with self.stage.fresh_records() as place:
+            async with self.stage.fresh(Kind.RECORDS) as place:
                 orders = FloorOrders(
                     reference_dsn=self.reference.dsn,
                     records_dsn=place.dsn,
-                    log_dsn=self.stage.log.dsn,
+                    log_dsn=self.log.dsn,
                     batch_rows=BATCH_ROWS,
-                    reads=await partitions(self.stage, tenant.ACCOUNTED_TOPICS) if reads else {},
+                    reads=await partitions(self.log, tenant.ACCOUNTED_TOPICS) if reads else {},
                     publishes=self.notices if publishes else {},
                 )
                 spent = await outcome("archive.floor", orders, Spent)
-                await self._check(place)
+                await self.check(place)
             return self._sample(spent)
 
         return turn
@@ -99,7 +98,7 @@ class Turns:
     async def _work(self, place: Place) -> Sample:
         before = await self._published()
         orders = WorkerOrders(
-            log_dsn=self.stage.log.dsn,
+            log_dsn=self.log.dsn,
             records_dsn=place.dsn,
             group=f"archive-{next(self._numbers)}",
             entries=self.entries,
@@ -111,9 +110,10 @@ class Turns:
         return self._sample(spent)
 
     async def _published(self) -> int:
-        return sum((await partitions(self.stage, [tenant.KEPT_TOPIC])).values())
+        return sum((await partitions(self.log, [tenant.KEPT_TOPIC])).values())
 
-    async def _check(self, place: Place) -> None:
+    async def check(self, place: Place) -> None:
+        """Holds the rows of a store against those of the first run."""
         found = await digests(place.admin_dsn)
         if found != self.wanted:
             differing = sorted(name for name in self.wanted if found[name] != self.wanted[name])
@@ -130,16 +130,17 @@ class Turns:
 
 
 async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Result:
-    """Drains `entries` entries in every run."""
-    tell("archive: preparing entries", 0, 0)
-    await fill(stage, entries)
-    there = await partitions(stage, tenant.ACCOUNTED_TOPICS)
-    appended, data_bytes = await _volume(stage, list(there))
+    """Drains about `entries` entries in every run."""
     async with AsyncExitStack() as exits:
-        turns = Turns(stage=stage, entries=appended, data_bytes=data_bytes, exits=exits)
+        log = await exits.enter_async_context(stage.fresh(Kind.LOG))
+        tell("archive: preparing entries", 0, 0)
+        await fill(log, entries)
+        await stage.execute("VACUUM (ANALYZE)", place=log)
+        appended, data_bytes = await _volume(log)
+        turns = Turns(stage=stage, log=log, entries=appended, data_bytes=data_bytes, exits=exits)
         floors = {name: turns.floor(reads=reads, publishes=publishes) for name, (reads, publishes) in FLOORS.items()}
         samples = await interleaved("archive", {WORKER: turns.worker, **floors}, runs=runs, tell=tell)
-        rows = {table: found[0] for table, found in turns.wanted.items()}
+    rows = {table: found[0] for table, found in turns.wanted.items()}
     title = f"archive: log to store, {appended:,} records of {data_bytes // appended:,} bytes"
     return Result(
         name="archive",
@@ -148,10 +149,10 @@ async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Resul
     )
 
 
-async def fill(stage: Stage, entries: int) -> None:
-    """Appends about so many entries; identities come on top."""
+async def fill(place: Place, entries: int) -> None:
+    """Appends so many entries, and those of identities besides."""
     sealing = traffic.Sealing(random.Random(SEED).randbytes)
-    log = await PostgresLog.open(stage.log.dsn)
+    log = await PostgresLog.open(place.dsn)
     await log.create_topics(tenant.topics())
     waiting: list[NewEntry] = []
     for body in traffic.bodies(seed=SEED, items=entries):
@@ -161,22 +162,23 @@ async def fill(stage: Stage, entries: int) -> None:
             waiting = []
     await log.append(waiting)
     await log.close()
-    await stage.execute("VACUUM (ANALYZE)", database=stage.log.name)
 
 
-async def partitions(stage: Stage, topics: Sequence[str]) -> dict[int, int]:
+async def partitions(log: Place, topics: Sequence[str]) -> dict[int, int]:
     """The end of each partition of these topics, by its id in the database."""
-    connection = await asyncpg.connect(stage.log.admin_dsn)
+    connection = await asyncpg.connect(log.admin_dsn)
     try:
-        return dict(map(tuple, await connection.fetch(_PARTITIONS, list(topics))))
+        found: dict[int, int] = dict(map(tuple, await connection.fetch(_PARTITIONS, list(topics))))
+        return found  # noqa: RET504 - the types end here
     finally:
         await connection.close()
 
 
-async def _volume(stage: Stage, partition_ids: Sequence[int]) -> tuple[int, int]:
-    connection = await asyncpg.connect(stage.log.admin_dsn)
+async def _volume(log: Place) -> tuple[int, int]:
+    """Entries, and the bytes of their values."""
+    connection = await asyncpg.connect(log.admin_dsn)
     try:
-        entries, data_bytes = (await connection.fetch(_VOLUME, partition_ids))[0]
+        entries, data_bytes = (await connection.fetch(_VOLUME))[0]
     finally:
         await connection.close()
     return entries, int(data_bytes)

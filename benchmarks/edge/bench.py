@@ -17,7 +17,7 @@ from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.machine import Spent
 from benchmarks.rounds import interleaved
-from benchmarks.stage import Stage
+from benchmarks.stage import Kind, Place, Stage
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Turns:
     """Two servers and a load generator. `appended` are the digests of what each side's last turn left in the log."""
 
     stage: Stage
+    log: Place
     size: Size
     load: Child
     servers: Mapping[str, tuple[Child, int]]
@@ -73,7 +74,7 @@ class Turns:
         """A turn of one side, which begins with an empty log."""
 
         async def fire() -> Sample:
-            await self.stage.execute("TRUNCATE custody_log.entries", database=self.stage.log.name)
+            await self.stage.execute("TRUNCATE custody_log.entries", place=self.log)
             await self.stage.execute("CHECKPOINT")
             server, _ = self.servers[side]
             await _usage(server)
@@ -100,7 +101,7 @@ class Turns:
 
     async def _check(self, side: str) -> int:
         """How many entries the turn left in the log: one for each item."""
-        connection = await asyncpg.connect(self.stage.log.admin_dsn)
+        connection = await asyncpg.connect(self.log.admin_dsn)
         try:
             if self.frozen:
                 self.appended[side] = await digest(connection, columns="appended.*", source=_ENTRIES)
@@ -114,9 +115,6 @@ class Turns:
 
 async def measure(stage: Stage, *, sizes: Sequence[Size], runs: int, tell: Tell, frozen: bool = False) -> Result:
     """Loads both sides with bodies of each size. `frozen` checks that they append the same bytes."""
-    log = await PostgresLog.open(stage.log.dsn)
-    await log.create_topics(tenant.topics())
-    await log.close()
     comparisons = [await _compared(stage, size, runs=runs, tell=tell, frozen=frozen) for size in sizes]
     return Result(
         name="edge",
@@ -128,7 +126,8 @@ async def measure(stage: Stage, *, sizes: Sequence[Size], runs: int, tell: Tell,
 async def _compared(stage: Stage, size: Size, *, runs: int, tell: Tell, frozen: bool) -> Comparison:
     title = f"edge: {size.items_a_body:,} items a body, {size.connections} connections"
     async with AsyncExitStack() as exits:
-        turns = await _ready(stage, size, exits, frozen=frozen)
+        place = await exits.enter_async_context(stage.fresh(Kind.LOG))
+        turns = await _ready(stage, place, size, exits, frozen=frozen)
         tell(f"{title}: warming up", 0, 0)
         await turns.warm_up()
         samples = await interleaved(title, {side: turns.turn(side) for side in _ROLES}, runs=runs, tell=tell)
@@ -137,11 +136,14 @@ async def _compared(stage: Stage, size: Size, *, runs: int, tell: Tell, frozen: 
     return Comparison(title=title, subject=EDGE, samples=samples)
 
 
-async def _ready(stage: Stage, size: Size, exits: AsyncExitStack, *, frozen: bool) -> Turns:
+async def _ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, *, frozen: bool) -> Turns:
+    log = await PostgresLog.open(place.dsn)
+    await log.create_topics(tenant.topics())
+    await log.close()
     servers = {}
     for side, role in _ROLES.items():
         orders = ServerOrders(
-            log_dsn=stage.log.dsn,
+            log_dsn=place.dsn,
             port=_free_port(),
             pool_items=size.pool_items,
             items_a_body=size.items_a_body,
@@ -150,7 +152,7 @@ async def _ready(stage: Stage, size: Size, exits: AsyncExitStack, *, frozen: boo
         servers[side] = (await exits.enter_async_context(started(role, orders)), orders.port)
     load = LoadOrders(pool_items=size.pool_items, items_a_body=size.items_a_body)
     child = await exits.enter_async_context(started("edge.load", load))
-    return Turns(stage=stage, size=size, load=child, servers=servers, frozen=frozen)
+    return Turns(stage=stage, log=place, size=size, load=child, servers=servers, frozen=frozen)
 
 
 async def _usage(server: Child) -> Spent:

@@ -8,6 +8,7 @@ from benchmarks.children import outcome
 from benchmarks.figures import Result
 from benchmarks.memory.blob import MEBIBYTE, BlobOrders, BlobOutcome
 from benchmarks.memory.demo import peak_memory
+from benchmarks.stage import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,11 +35,11 @@ async def measure(
 
 
 async def _document(stage: Stage, size_bytes: int) -> dict[str, float]:
-    orders = BlobOrders(dsn=stage.blobs.dsn, size_bytes=size_bytes)
-    found = await outcome("memory.blob", orders, BlobOutcome)
+    async with stage.fresh(Kind.BLOBS) as place:
+        found = await outcome("memory.blob", BlobOrders(dsn=place.dsn, size_bytes=size_bytes), BlobOutcome)
     before = found.before.peak_memory_bytes
     size = size_bytes / MEBIBYTE
-    name = f"document of {size:g} MiB"
+    name = f"document of {size:.0f} MiB"
     return {
         f"{name}, in: MiB of memory added": (found.way_in.peak_memory_bytes - before) / MEBIBYTE,
         f"{name}, in and out: MiB of memory added": (found.way_out.peak_memory_bytes - before) / MEBIBYTE,

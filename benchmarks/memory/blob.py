@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MEBIBYTE = 2**20
 _PIECE_BYTES = 64 * 1024  # about what arrives from a socket at once
-_WARM_UP_BYTES = 4 * MEBIBYTE
+_WARM_UP_BYTES = _PIECE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

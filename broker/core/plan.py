@@ -280,6 +280,7 @@ class _Planner:
             DeadRow(tenant=envelope.tenant, key=place_of(arrived), gap_record_id=envelope.record_id, letter=letter)
         )
         self.plan.gaps.append((envelope.tenant, envelope.record_id, "dead"))
+        self.open_dead.add(place_of(arrived))
         return _answer(gap, "dead")
 
     def _classify(self, record: Record) -> tuple[str | None, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -175,6 +175,14 @@ class EntryCases:
         await log.trim(place, 3)
         await log.trim(place, 1)
         assert await log.bounds([topic]) == {place: Bounds(first=3, end=3)}
+
+    async def test_expiring_takes_nothing_that_is_younger_than_its_retention(self, logs: LogFactory) -> None:
+        log = await logs.open()
+        specs = tenant_topics("acme", partitions=1, retention_days=7)
+        await log.create_topics(specs)
+        await log.append([entry(spec.name, "key", "1") for spec in specs])
+        assert await log.expire(datetime.now(UTC) + timedelta(days=6)) == 0
+        assert set((await log.bounds([spec.name for spec in specs])).values()) == {Bounds(first=0, end=1)}
 
     async def test_two_clients_see_one_identity(self, logs: LogFactory) -> None:
         log, other = await logs.open(), await logs.open()

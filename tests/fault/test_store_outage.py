@@ -46,9 +46,9 @@ def _calls(store: PostgresRecords, desk: Desk) -> list[Callable[[], Awaitable[ob
         lambda: _first(store.kept_parts(TENANT)),
         lambda: _first(store.targets(TENANT)),
         lambda: store.unblock(TENANT, ["tgt"]),
-        lambda: store.dead_letters(),
+        store.dead_letters,
         lambda: store.tally(TENANT, LOG, buckets=True),
-        lambda: store.ping(),
+        store.ping,
     ]
 
 

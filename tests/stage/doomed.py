@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+from backends.postgres.connections import PostgresOptions
 from broker import app, cli, servers
 from broker.core import erasure
 from broker.log.postgres import PostgresLogOptions
 from tests.stage.kills import Fuse, Kill, Watched, watched_mapping
 
-LEASE_SECONDS = 1.0
-"""A member of the log that was killed or frozen loses its partitions after this."""
+_LOG: Mapping[str, Any] = {"lease_seconds": 1.0, "timeout_seconds": 4.0}
+"""Whoever was killed or frozen loses partitions after the first, and what it locks after the second."""
+_STORE: Mapping[str, Any] = {"idle_seconds": 4.0, "command_timeout_seconds": 8.0}
 RETRY_SECONDS = 0.2
 """The first wait before a provider object is to be deleted once more."""
 
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     with (
         patch.object(erasure, "RETRY_FIRST_SECONDS", RETRY_SECONDS),
         patch.object(erasure, "RETRY_MOST_SECONDS", 10 * RETRY_SECONDS),
-        patch.object(servers, "PostgresLogOptions", partial(PostgresLogOptions, lease_seconds=LEASE_SECONDS)),
+        patch.object(servers, "PostgresLogOptions", partial(PostgresLogOptions, **_LOG)),
+        patch.object(servers, "PostgresOptions", partial(PostgresOptions, **_STORE)),
         patch.object(app, "open_log", _watching(app.open_log, "log", fuse)),
         patch.object(app, "open_records", _watching(app.open_records, "records", fuse)),
         patch.object(app, "open_blobs", _watching(app.open_blobs, "blobs", fuse)),

