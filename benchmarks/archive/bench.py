@@ -168,10 +168,10 @@ async def partitions(log: Place, topics: Sequence[str]) -> dict[int, int]:
     """The end of each partition of these topics, by its id in the database."""
     connection = await asyncpg.connect(log.admin_dsn)
     try:
-        found: dict[int, int] = dict(map(tuple, await connection.fetch(_PARTITIONS, list(topics))))
-        return found  # noqa: RET504 - the types end here
+        rows = await connection.fetch(_PARTITIONS, list(topics))
     finally:
         await connection.close()
+    return {row["partition_id"]: row["next_offset"] for row in rows}
 
 
 async def _volume(log: Place) -> tuple[int, int]:

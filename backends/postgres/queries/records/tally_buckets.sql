@@ -1,45 +1,51 @@
 -- The same figures by account and quarter of an hour. An entry tried again counts where its other try does.
 -- $1 tenant, $2 log, $3 the streams whose entries are accounted, $4 their topics.
-WITH binned AS (
-    SELECT record_id, account, part_count, target_ids,
+WITH kept AS MATERIALIZED (  -- read once: these rows are wide
+    SELECT record_id, account, part_count, target_ids, variant_of IS NOT NULL AS variant,
            date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00') AS start,
-           CASE
-               WHEN worker_made OR log IS DISTINCT FROM $2 OR stream <> ALL ($3::text[]) THEN NULL
-               WHEN variant_of IS NULL THEN 'kept'
-               ELSE 'variants'
-           END AS outcome
+           log = $2 AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
     FROM custody_pas.records
     WHERE tenant = $1
+), result AS (
+    SELECT DISTINCT ON (origin_id, number, fingerprint) origin_id, number, fingerprint, state, reason
+    FROM custody_pas.part_results
+    WHERE tenant = $1
+    ORDER BY origin_id, number, fingerprint, state = 'kept' DESC, result_number
+), named AS (
+    SELECT DISTINCT account, start, unnest(target_ids) AS target_id
+    FROM kept
+    WHERE part_count > 0
 ), dead AS (
     SELECT account, state, date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00') AS start
     FROM custody_pas.dead_letters
     WHERE tenant = $1 AND log = $2 AND topic = ANY ($4::text[])
 )
-SELECT account, start, outcome AS name, '' AS label, count(*) AS amount
-FROM binned
-WHERE outcome IS NOT NULL
-GROUP BY account, start, outcome
+SELECT account, start, CASE WHEN variant THEN 'variants' ELSE 'kept' END AS name, '' AS label, count(*) AS amount
+FROM kept
+WHERE accounted
+GROUP BY account, start, variant
 UNION ALL
 SELECT account, start, 'parts', '', sum(part_count)
-FROM binned
+FROM kept
 WHERE part_count > 0
 GROUP BY account, start
 UNION ALL
-SELECT record.account, record.start,
-       CASE part.state WHEN 'kept' THEN 'parts_kept' ELSE 'parts_lost' END, coalesce(part.reason, ''), count(*)
-FROM custody_pas.part_states AS part
-JOIN binned AS record ON record.record_id = part.record_id
-WHERE part.tenant = $1 AND part.state IS NOT NULL
-GROUP BY record.account, record.start, part.state, coalesce(part.reason, '')
+SELECT kept.account, kept.start,
+       CASE result.state WHEN 'kept' THEN 'parts_kept' ELSE 'parts_lost' END, coalesce(result.reason, ''), count(*)
+FROM custody_pas.parts AS part
+JOIN kept USING (record_id)
+JOIN result USING (origin_id, number, fingerprint)
+WHERE part.tenant = $1
+GROUP BY kept.account, kept.start, result.state, coalesce(result.reason, '')
 UNION ALL
-SELECT named.account, named.start, figure.name, figure.label, count(*)
-FROM (
-    SELECT DISTINCT account, start, unnest(target_ids) AS target_id FROM binned WHERE part_count > 0
-) AS named
-LEFT JOIN custody_pas.targets AS target ON target.tenant = $1 AND target.target_id = named.target_id,
-LATERAL (VALUES ('targets', ''), ('target_states', target.state)) AS figure (name, label)
-WHERE figure.label IS NOT NULL
-GROUP BY named.account, named.start, figure.name, figure.label
+SELECT account, start, 'targets', '', count(*)
+FROM named
+GROUP BY account, start
+UNION ALL
+SELECT named.account, named.start, 'target_states', target.state, count(*)
+FROM named
+JOIN custody_pas.targets AS target ON target.tenant = $1 AND target.target_id = named.target_id
+GROUP BY named.account, named.start, target.state
 UNION ALL
 SELECT account, date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00'), 'gaps', cause, count(*)
 FROM custody_pas.gaps

@@ -1,27 +1,34 @@
 -- The figures of a tenant's account, by name and, where a figure is divided, by label.
 -- $1 tenant, $2 log, $3 the streams whose entries are accounted, $4 their topics.
-SELECT figure.name, '' AS label, figure.amount
-FROM (
-    SELECT count(*) FILTER (WHERE variant_of IS NULL) AS kept,
-           count(*) FILTER (WHERE variant_of IS NOT NULL) AS variants
+WITH kept AS MATERIALIZED (  -- read once: these rows are wide
+    SELECT record_id, part_count, target_ids, variant_of IS NOT NULL AS variant,
+           log = $2 AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
     FROM custody_pas.records
-    WHERE tenant = $1 AND log = $2 AND stream = ANY ($3::text[]) AND NOT worker_made
-) AS counted,
-LATERAL (VALUES ('kept', kept), ('variants', variants)) AS figure (name, amount)
+    WHERE tenant = $1
+), result AS (
+    SELECT DISTINCT ON (origin_id, number, fingerprint) origin_id, number, fingerprint, state, reason
+    FROM custody_pas.part_results
+    WHERE tenant = $1
+    ORDER BY origin_id, number, fingerprint, state = 'kept' DESC, result_number
+)
+SELECT CASE WHEN variant THEN 'variants' ELSE 'kept' END AS name, '' AS label, count(*) AS amount
+FROM kept
+WHERE accounted
+GROUP BY variant
 UNION ALL
 SELECT 'parts', '', coalesce(sum(part_count), 0)
-FROM custody_pas.records
-WHERE tenant = $1 AND part_count > 0
+FROM kept
 UNION ALL
-SELECT CASE part.state WHEN 'kept' THEN 'parts_kept' ELSE 'parts_lost' END, coalesce(part.reason, ''), count(*)
-FROM custody_pas.part_states AS part
-JOIN custody_pas.records AS record ON record.tenant = part.tenant AND record.record_id = part.record_id
-WHERE part.tenant = $1 AND part.state IS NOT NULL
-GROUP BY part.state, coalesce(part.reason, '')
+SELECT CASE result.state WHEN 'kept' THEN 'parts_kept' ELSE 'parts_lost' END, coalesce(result.reason, ''), count(*)
+FROM custody_pas.parts AS part
+JOIN kept USING (record_id)
+JOIN result USING (origin_id, number, fingerprint)
+WHERE part.tenant = $1
+GROUP BY result.state, coalesce(result.reason, '')
 UNION ALL
 SELECT 'targets', '', count(DISTINCT named.target_id)
-FROM custody_pas.records AS record, unnest(record.target_ids) AS named (target_id)
-WHERE record.tenant = $1 AND record.part_count > 0
+FROM kept, unnest(kept.target_ids) AS named (target_id)
+WHERE kept.part_count > 0
 UNION ALL
 SELECT 'target_states', state, count(*)
 FROM custody_pas.targets
