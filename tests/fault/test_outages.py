@@ -95,7 +95,6 @@ async def _all_are_fetched(stage: Stage) -> bool:
     if stage.provider.pending:
         return False
     (row,) = await stage.servers.fetch("blobs", _FETCHED)
-    print("DEBUG", row["count"], sum(not one["gone"] for one in stage.provider.media()), [ (one["id"],one["downloads"],one["delivered"]) for one in stage.provider.media() if not one["gone"] and one["downloads"]!=1])
     return bool(row["count"] == sum(not one["gone"] for one in stage.provider.media()))
 
 

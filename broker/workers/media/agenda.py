@@ -32,6 +32,7 @@ class Agenda:
     _ready: list[tuple[datetime, int, Job]] = field(default_factory=list)
     _waiting: list[tuple[datetime, int, Job]] = field(default_factory=list)
     _open: dict[TopicPartition, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _offsets: dict[TopicPartition, list[int]] = field(default_factory=lambda: defaultdict(list))
     _read_to: dict[TopicPartition, int] = field(default_factory=dict)
     _pushed: int = 0
 
@@ -43,6 +44,7 @@ class Agenda:
         if self.holds(job):
             return
         self._open[job.place].add(job.offset)
+        heapq.heappush(self._offsets[job.place], job.offset)
         self._read_to[job.place] = max(job.offset + 1, self._read_to.get(job.place, 0))
         self._push(self._ready, job.task.fetch_by, job)
 
@@ -78,14 +80,19 @@ class Agenda:
         return self._waiting[0][0] if self._waiting else None
 
     def nearest_deadline(self) -> datetime | None:
-        """The nearest deadline of all jobs."""
+        """The nearest deadline of all jobs that are not being tried right now."""
         waiting = (job.task.fetch_by for _, _, job in self._waiting if self.holds(job))
-        ready = (job.task.fetch_by for _, _, job in self._ready if self.holds(job))
-        return min([*waiting, *ready], default=None)
+        return min([*waiting, *(at for at, _, _ in self._ready[:1])], default=None)
 
     def positions(self) -> dict[TopicPartition, int]:
         """The offsets each partition's reading may be moved to."""
-        return {place: min(self._open.get(place) or {end}) for place, end in self._read_to.items()}
+        return {place: self._lowest_open(place, end) for place, end in self._read_to.items()}
+
+    def _lowest_open(self, place: TopicPartition, end: int) -> int:
+        offsets, still_open = self._offsets[place], self._open[place]
+        while offsets and offsets[0] not in still_open:
+            heapq.heappop(offsets)
+        return offsets[0] if offsets else end
 
     def stragglers(self, behind: int) -> list[Job]:
         """Jobs that hold their partition's offset back by more than so many entries."""
@@ -98,6 +105,7 @@ class Agenda:
         for place in [place for place in self._read_to if place not in places]:
             del self._read_to[place]
             self._open.pop(place, None)
+            self._offsets.pop(place, None)
 
     def _push(self, heap: list[tuple[datetime, int, Job]], at: datetime, job: Job) -> None:
         self._pushed += 1

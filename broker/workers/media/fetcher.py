@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,6 +16,7 @@ from broker.core.metrics import Metrics
 from broker.core.model import FetchTask, PartOutcome, PartState
 from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
+from broker.core.topics import TopicPartition
 from broker.workers.deliver import Pulse, wait_for
 from broker.workers.media.agenda import Agenda, Job
 from broker.workers.media.fetching import Fetching
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from broker.core.ports import LogEntry
 
 GROUP = "fetch"
+_SHOW_EVERY = timedelta(seconds=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 logger = structlog.get_logger(__name__)
 
 
@@ -51,6 +54,8 @@ class Fetcher:
     pulse: Pulse = field(default_factory=Pulse)
     agenda: Agenda = field(default_factory=Agenda)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _committed: dict[TopicPartition, int] = field(default_factory=dict)
+    _shown_at: datetime = _NEVER
 
     async def run(self) -> None:
         """Turns until `stop`; fetches under way are given up, and done again after the restart."""
@@ -61,6 +66,7 @@ class Fetcher:
                     self.pulse.beats += 1
                     await self._read()
                     await self._settle()
+                    self._show()
                 for hand in hands:
                     hand.cancel()
         finally:
@@ -96,19 +102,24 @@ class Fetcher:
 
     async def _settle(self) -> None:
         """Moves the offsets past what is done, and lets no straggler hold them back for long."""
-        self._show()
         try:
             for job in self.agenda.stragglers(self.straggle_entries):
                 await self.log.append([task_entry(replace(job.task, attempt=job.attempt))])
                 self.agenda.done(job)
-            if positions := self.agenda.positions():
+            positions = self.agenda.positions()
+            if positions != self._committed:
                 await self.subscription.commit(positions)
+                self._committed = positions
         except OwnershipLostError:
             self.agenda.keep_only(self.subscription.assignment)
         except RetryableError as error:
             self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
 
     def _show(self) -> None:
+        """Sets the gauges, once in a while."""
+        if self.clock() < self._shown_at + _SHOW_EVERY:
+            return
+        self._shown_at = self.clock()
         self.metrics.gauge("custody.media.open", len(self.agenda))
         nearest = self.agenda.nearest_deadline()
         if nearest is not None:

@@ -118,7 +118,8 @@ class Fetching:
         try:
             return await self._download_to(first, task)
         except BlobExistsError:
-            pass
+            if (info := await self._kept_before(task)) is not None:  # another delivery of it was quicker
+                return info
         try:
             return await self._download_to(second, task)
         except BlobExistsError:
