@@ -10,7 +10,7 @@ import asyncpg
 from backends.postgres.migrate import migrate
 from backends.postgres.roles import ensure_writer
 from backends.postgres.sql import BLOBS, RECORDS
-from tests.servers import as_role
+from tests.servers import as_role, database_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -33,7 +33,7 @@ async def store_database(server: SharedPostgres) -> AsyncGenerator[str]:
             await migrate(template, schema)
             await ensure_writer(template, WRITER, PASSWORD, schema=schema)
         _templates[server.dsn] = template
-    dsn = await server.create_database(template=_templates[server.dsn].rpartition("/")[2])
+    dsn = await server.create_database(template=database_of(_templates[server.dsn]))
     try:
         yield dsn
     finally:

@@ -316,11 +316,12 @@ class KeepContract:
 
     async def test_crossing_batches_wait_for_each_other_in_no_circle(self, bench: Bench) -> None:
         desk = bench.desk
-        records = [desk.image(f"media-{number}") for number in range(20)]
-        forth = [desk.arrive(one, partition=0) for one in records]
-        back = [desk.arrive(one, partition=1) for one in reversed(records)]
-        answers = await asyncio.gather(bench.store.keep(forth), bench.store.keep(back))
-        assert sorted(outcomes(answers[0]) + outcomes(answers[1])) == ["duplicate"] * 20 + ["stored"] * 20
+        for _ in range(4):
+            records = [desk.image() for _ in range(300)]
+            forth = [desk.arrive(one, partition=0) for one in records]
+            back = [desk.arrive(one, partition=1) for one in reversed(records)]
+            answers = await asyncio.gather(bench.store.keep(forth), bench.store.keep(back))
+            assert sorted(outcomes(answers[0]) + outcomes(answers[1])) == ["duplicate"] * 300 + ["stored"] * 300
 
     async def test_ping_returns(self, bench: Bench) -> None:
         await bench.store.ping()

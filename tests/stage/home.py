@@ -26,7 +26,7 @@ _WORKERS = {
     "batch_entries": 40,
     "idle_wait_seconds": 0.1,
     "first_wait_seconds": 0.02,
-    "most_wait_seconds": 0.2,
+    "most_wait_seconds": 0.1,
     "erase_lease_seconds": 2.0,
     "relay_poll_seconds": 0.1,
     "claim_poll_seconds": 0.5,

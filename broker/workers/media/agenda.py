@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,12 +18,13 @@ from broker.core.topics import TopicPartition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A task and the log entry that carries it."""
+    """A task and the log entry that carries it. `failures` counts what its tries failed of, by the error's code."""
 
     place: TopicPartition
     offset: int
     task: FetchTask
     attempt: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -144,8 +144,10 @@ class Fetcher:
         await self._tell(job, outcome)
 
     async def _failed(self, job: Job, error: Exception) -> None:
-        tried = replace(job, attempt=job.attempt + 1)
-        verdict = self.fetching.judge(job.task, error, attempt=tried.attempt, now=self.clock(), grace=self.grace)
+        code = code_of(error)
+        failures = {**job.failures, code: job.failures.get(code, 0) + 1}
+        tried = replace(job, attempt=job.attempt + 1, failures=failures)
+        verdict = self.fetching.judge(job.task, error, attempt=failures[code], now=self.clock(), grace=self.grace)
         if verdict.reason is not None:
             await self._tell(tried, self.fetching.lost(job.task, verdict))
             return

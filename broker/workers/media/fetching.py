@@ -91,7 +91,7 @@ class Fetching:
         )
 
     def judge(self, task: FetchTask, error: Exception, *, attempt: int, now: datetime, grace: timedelta) -> Verdict:
-        """What an error means for a part after `attempt` tries. An outage of the blobs never makes a part lost."""
+        """What an error means for a part that failed of it `attempt` times. An outage of the blobs loses no part."""
         if isinstance(error, BlobsUnavailableError):
             return Verdict(reason=None)
         if isinstance(error, ObjectGoneError) and self.witness.vouches(task.provider, task.account):

@@ -17,7 +17,8 @@ CREATE TABLE custody_pas.progress (
     PRIMARY KEY (log, topic, partition),
     CHECK (next_offset >= start_offset)
 ) WITH (fillfactor = 25);
-COMMENT ON TABLE custody_pas.progress IS 'How far the store is in each partition; locked by whoever keeps a batch of it.';
+COMMENT ON TABLE custody_pas.progress IS
+    'How far the store is in each partition; locked by whoever keeps a batch of it.';
 COMMENT ON COLUMN custody_pas.progress.start_offset IS 'NULL while the first batch of the partition is being kept.';
 
 CREATE SEQUENCE custody_pas.keep_numbers;
@@ -60,9 +61,11 @@ CREATE TABLE custody_pas.records (
 ) WITH (toast_tuple_target = 8160);
 CREATE INDEX records_conversation ON custody_pas.records (tenant, conversation, row_number);
 CREATE INDEX records_received ON custody_pas.records (tenant, account, received_at);
-COMMENT ON TABLE custody_pas.records IS 'What happened, one row each; envelope and arrival are canonical JSON, byte for byte.';
+COMMENT ON TABLE custody_pas.records IS
+    'What happened, one row each; envelope and arrival are canonical JSON, byte for byte.';
 COMMENT ON COLUMN custody_pas.records.row_number IS 'Rises with every batch kept, and within it.';
-COMMENT ON COLUMN custody_pas.records.worker_made IS 'A gap that stands in for a dead letter: outside the account''s "kept".';
+COMMENT ON COLUMN custody_pas.records.worker_made IS
+    'A gap that stands in for a dead letter: outside the account''s "kept".';
 COMMENT ON COLUMN custody_pas.records.fingerprint IS 'Keyed. NULL once erased, since it confirms a guess.';
 COMMENT ON COLUMN custody_pas.records.target_ids IS 'The provider objects that the record names.';
 
@@ -79,7 +82,8 @@ CREATE TABLE custody_pas.parts (
     PRIMARY KEY (tenant, record_id, number)
 );
 CREATE INDEX parts_target ON custody_pas.parts (tenant, target_id);
-COMMENT ON TABLE custody_pas.parts IS 'The parts that records name. A result is addressed to origin, fingerprint and number.';
+COMMENT ON TABLE custody_pas.parts IS
+    'The parts that records name. A result is addressed to origin, fingerprint and number.';
 
 CREATE TABLE custody_pas.part_results (
     tenant        text        NOT NULL,
@@ -102,7 +106,8 @@ CREATE TABLE custody_pas.part_results (
     CHECK (state = 'kept' OR reason IS NOT NULL)
 );
 COMMENT ON TABLE custody_pas.part_results IS 'How fetches ended. The first that kept the bytes counts, else the first.';
-COMMENT ON COLUMN custody_pas.part_results.shared IS 'Another part of the same provider object was kept: its bytes serve this one too.';
+COMMENT ON COLUMN custody_pas.part_results.shared IS
+    'Another part of the same provider object was kept: its bytes serve this one too.';
 
 CREATE VIEW custody_pas.part_states WITH (security_invoker = true) AS
 SELECT part.tenant, part.record_id, part.number, part.media_kind, part.mime, part.target_id,
@@ -145,7 +150,8 @@ CREATE INDEX targets_expiring ON custody_pas.targets (expires_at)
     WHERE state IN ('waiting', 'due', 'commanded', 'blocked', 'residue');
 COMMENT ON TABLE custody_pas.targets IS 'Provider objects that are to be erased.';
 COMMENT ON COLUMN custody_pas.targets.object_id IS 'What the provider calls it, in UTF-8: content.';
-COMMENT ON COLUMN custody_pas.targets.due_at IS 'From when on it may be claimed; of a commanded one, when its lease is over.';
+COMMENT ON COLUMN custody_pas.targets.due_at IS
+    'From when on it may be claimed; of a commanded one, when its lease is over.';
 
 CREATE TABLE custody_pas.receipts (
     tenant         text        NOT NULL,
@@ -180,7 +186,8 @@ CREATE TABLE custody_pas.unseen (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (tenant, record_id)
 );
-COMMENT ON TABLE custody_pas.unseen IS 'Records that a status spoke of before they were kept: a gap while they are not.';
+COMMENT ON TABLE custody_pas.unseen IS
+    'Records that a status spoke of before they were kept: a gap while they are not.';
 
 CREATE TABLE custody_pas.dead_letters (
     log           text        NOT NULL,

@@ -39,7 +39,8 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE custody_pas.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE custody_pas.%I FORCE ROW LEVEL SECURITY', name);
-        EXECUTE format('CREATE POLICY writers ON custody_pas.%I TO custody_writer USING (true) WITH CHECK (true)', name);
+        EXECUTE format(
+            'CREATE POLICY writers ON custody_pas.%I TO custody_writer USING (true) WITH CHECK (true)', name);
         -- The first condition can use an index; the second is the rule.
         EXECUTE format(
             'CREATE POLICY readers ON custody_pas.%I FOR SELECT TO custody_reader USING ('

@@ -4,7 +4,7 @@ SELECT part.tenant, part.target_id,
        count(*) FILTER (WHERE part.state = 'kept') AS kept,
        count(*) FILTER (WHERE part.state = 'lost') AS lost,
        count(*) FILTER (WHERE part.state = 'lost' AND part.reason = 'gone') AS gone,
-       coalesce(bool_or(part.witnessed) FILTER (WHERE part.state = 'lost' AND part.reason = 'gone'), false) AS witnessed,
+       count(*) FILTER (WHERE part.state = 'lost' AND part.reason = 'gone' AND part.witnessed) > 0 AS witnessed,
        max(greatest(part.named_at, part.kept_at)) AS settled_at
 FROM unnest($1::text[], $2::text[]) AS wanted (tenant, target_id)
 JOIN custody_pas.part_states AS part ON part.tenant = wanted.tenant AND part.target_id = wanted.target_id

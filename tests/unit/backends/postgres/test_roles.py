@@ -11,7 +11,6 @@ import pytest
 from backends.postgres.roles import scram_verifier
 from broker.core.errors import SettingsError
 
-
 # Source: https://www.rfc-editor.org/rfc/rfc7677#section-3 (2015-11).
 NONCE = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
 MESSAGE = f"n=user,r={NONCE[:20]},r={NONCE},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r={NONCE}".encode()

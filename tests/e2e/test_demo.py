@@ -1,0 +1,134 @@
+"""The demo closes, and stops closing when anything is tampered with: each time it says why."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from broker.demo import Demo, DemoOptions
+from broker.demo.view import as_json
+from broker.servers import admin_address
+from broker.settings import Server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FIELDS = frozenset(
+    {
+        "accepted", "kept", "duplicates", "variants", "dead", "unprocessed", "lost", "gaps",
+        "parts", "parts_kept", "parts_lost", "parts_open",
+        "targets", "erased", "already_gone", "residue", "expired", "open",
+        "provider_still_holds", "closed",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tampering:
+    """What an administrator does by hand, how it is undone, and what is then said of it."""
+
+    server: Server
+    done: tuple[str, ...]
+    undone: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def _taken(table: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """One row taken out of a table, and put back."""
+    done = (
+        f"CREATE TABLE public.taken AS SELECT * FROM {table} WHERE {where} LIMIT 1",
+        f"DELETE FROM {table} AS one USING public.taken WHERE one IS NOT DISTINCT FROM taken",
+    )
+    return done, (f"INSERT INTO {table} SELECT * FROM public.taken", "DROP TABLE public.taken")
+
+
+_FLIP = "UPDATE custody_blobs.blobs SET data = set_byte(data, 40, get_byte(data, 40) # 1) WHERE place = '{place}'"
+_RECORD = _taken("custody_pas.records", "kind = 'message' AND part_count = 0")
+_TARGET = _taken("custody_pas.targets", "state = 'erased'")
+TAMPERINGS = {
+    "a record deleted": Tampering(
+        server="records",
+        done=_RECORD[0],
+        undone=_RECORD[1],
+        said=("accepted is", "got a 200 and is nowhere", "is held by the provider and is no residue"),
+    ),
+    "a byte of a blob changed": Tampering(
+        server="blobs",
+        done=(_FLIP,),
+        undone=(_FLIP,),
+        said=(
+            "1 times: has other bytes in the blob store than were kept",
+            "1 times: has other bytes than the provider",
+        ),
+    ),
+    "a target dropped": Tampering(server="records", done=_TARGET[0], undone=_TARGET[1], said=("targets is",)),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo() -> AsyncIterator[Demo]:
+    """A demo played to its end, in a folder that the server's own account may pass through."""
+    with tempfile.TemporaryDirectory(prefix="custody-e2e-") as folder:
+        Path(folder).chmod(0o711)
+        async with Demo(options=DemoOptions(keep=Path(folder) / "demo")) as demo:
+            await demo.play()
+            yield demo
+
+
+async def test_the_demo_closes_and_its_document_is_complete(demo: Demo) -> None:
+    document = json.loads(as_json(await demo.outcome()))
+
+    assert set(document) >= FIELDS
+    assert document["closed"] is True
+    assert document["problems"] == []
+    assert document["accepted"] == sum(document[name] for name in ("kept", "duplicates", "variants", "dead"))
+    assert document["parts"] == document["parts_kept"] + document["parts_lost"]
+    assert document["targets"] == sum(document[name] for name in ("erased", "already_gone", "residue", "expired"))
+    assert document["provider_still_holds"] == document["residue_texts"] + document["residue"]
+    assert all(document[name] > 0 for name in ("kept", "duplicates", "variants", "gaps", "parts_kept", "erased"))
+
+
+@pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=TAMPERINGS.keys())
+async def test_tampering_opens_the_account_and_is_named(demo: Demo, tampering: Tampering) -> None:
+    async with _tampered(demo, tampering):
+        outcome = await demo.outcome()
+
+    assert outcome.closed is False
+    assert len(outcome.problems) == len(tampering.said), outcome.problems
+    for words in tampering.said:
+        assert any(words in problem for problem in outcome.problems), outcome.problems
+    assert (await demo.outcome()).closed is True, "not restored"
+
+
+@asynccontextmanager
+async def _tampered(demo: Demo, tampering: Tampering) -> AsyncGenerator[None]:
+    """As superuser, whom neither rights nor row security hold back."""
+    place = await _small_blob(demo)
+    connection = await asyncpg.connect(admin_address(demo.settings, tampering.server))
+    try:
+        for statement in tampering.done:
+            await connection.execute(statement.format(place=place))
+        yield
+        for statement in tampering.undone:
+            await connection.execute(statement.format(place=place))
+    finally:
+        await connection.close()
+
+
+async def _small_blob(demo: Demo) -> str:
+    """The place of a blob whose bytes lie in its row."""
+    for tenant in demo.registry.tenants:
+        async for part in demo.store.kept_parts(tenant):
+            return part.place
+    raise AssertionError("the demo kept no part")
