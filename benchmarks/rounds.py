@@ -19,15 +19,12 @@ Tell: TypeAlias = "Callable[[str, int, int], None]"
 """Is told what is under way: a title, how many steps are done, and of how many."""
 
 
-async def interleaved(
-    title: str, sides: Mapping[str, Side], *, runs: int, tell: Tell, warm_up: bool = True
-) -> dict[str, list[Sample]]:
+async def interleaved(title: str, sides: Mapping[str, Side], *, runs: int, tell: Tell) -> dict[str, list[Sample]]:
     """The samples of each side, in the order of the rounds. The first round is for warming up, and left out."""
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
-    rounds = range(-1 if warm_up else 0, runs)
-    steps = len(rounds) * len(sides)
+    steps = (runs + 1) * len(sides)
     done = 0
-    for number in rounds:
+    for number in range(-1, runs):
         for name, side in sides.items():
             tell(f"{title}: {name}", done, steps)
             sample = await side()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ import asyncpg
 from backends.postgres.migrate import migrate
 from backends.postgres.roles import ensure_writer
 from backends.postgres.sql import BLOBS, RECORDS
+from broker.core.errors import StoreUnavailableError
 from tests.servers import as_role, database_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from broker.core.ports import Arrived, RecordStore
     from tests.servers import SharedPostgres
 
 WRITER = "custody_tests"
@@ -62,3 +65,13 @@ async def fetch(dsn: str, statement: str, *arguments: object) -> list[asyncpg.Re
         return await connection.fetch(statement, *arguments)
     finally:
         await connection.close()
+
+
+async def until_kept(store: RecordStore, entry: Arrived, *, tries: int = 50) -> list[str]:
+    """The outcome of keeping an entry, once the store is there."""
+    for _ in range(tries):
+        try:
+            return [one.outcome for one in await store.keep([entry])]
+        except StoreUnavailableError:
+            await asyncio.sleep(0.05)
+    return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from benchmarks import tenant, traffic
-from benchmarks.archive.orders import FloorOrders, WorkerOrders
+from benchmarks.archive.orders import FloorOrders, FloorOutcome, WorkerOrders
 from benchmarks.archive.reference import digests
 from benchmarks.children import outcome
 from benchmarks.digests import Digest, NotTheSameError
@@ -23,7 +23,7 @@ from benchmarks.stage import Kind, Place, Stage
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from benchmarks.rounds import Side, Tell
     from broker.core.ports import NewEntry
@@ -89,28 +89,35 @@ class Turns:
                     reads=await partitions(self.log, tenant.ACCOUNTED_TOPICS) if reads else {},
                     publishes=self.notices if publishes else {},
                 )
-                spent = await outcome("archive.floor", orders, Spent)
+                async with self._publishing(self.entries if publishes else 0):
+                    found = await outcome("archive.floor", orders, FloorOutcome)
+                if reads and found.entries_read != self.entries:
+                    raise NotTheSameError(f"{found.entries_read} entries read of {self.entries}")
                 await self.check(place)
-            return self._sample(spent)
+            return self._sample(found.spent)
 
         return turn
 
     async def _work(self, place: Place) -> Sample:
-        before = await self._published()
         orders = WorkerOrders(
             log_dsn=self.log.dsn,
             records_dsn=place.dsn,
             group=f"archive-{next(self._numbers)}",
             entries=self.entries,
         )
-        spent = await outcome("archive.worker", orders, Spent)
-        published = await self._published() - before
-        if published != self.entries:
-            raise NotTheSameError(f"{published} notices of {self.entries} records")
+        async with self._publishing(self.entries):
+            spent = await outcome("archive.worker", orders, Spent)
         return self._sample(spent)
 
-    async def _published(self) -> int:
-        return sum((await partitions(self.log, [tenant.KEPT_TOPIC])).values())
+    @asynccontextmanager
+    async def _publishing(self, expected: int) -> AsyncIterator[None]:
+        """Sees to it that so many notices come to the log meanwhile."""
+        before = await partitions(self.log, [tenant.KEPT_TOPIC])
+        yield
+        after = await partitions(self.log, [tenant.KEPT_TOPIC])
+        published = sum(after.values()) - sum(before.values())
+        if published != expected:
+            raise NotTheSameError(f"{published} notices published, not {expected}")
 
     async def check(self, place: Place) -> None:
         """Holds the rows of a store against those of the first run."""

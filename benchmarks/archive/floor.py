@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from benchmarks.archive.log_floor import notices_of, publish, read_through
-from benchmarks.archive.orders import FloorOrders
+from benchmarks.archive.orders import FloorOrders, FloorOutcome
 from benchmarks.archive.reference import TABLES, Reference, Rows
-from benchmarks.machine import Meter, Spent
+from benchmarks.machine import Meter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -56,28 +56,30 @@ async def main(orders: Orders) -> None:
     gc.collect()
     gc.freeze()  # the rows lie there before the clock starts: looking through them is no part of the work
     meter = Meter()
-    await _work(connection, reference, read_through(reader, wanted), publish(publisher, notices))
-    orders.answer(meter.spent())
+    entries_read = await _work(connection, reference, read_through(reader, wanted), publish(publisher, notices))
+    orders.answer(FloorOutcome(spent=meter.spent(), entries_read=entries_read))
     for one in (connection, reader, publisher):
         await one.close()
 
 
 async def _work(
-    connection: Connection, reference: Reference, reading: AsyncIterator[None], publishing: AsyncIterator[None]
-) -> None:
-    """Batch by batch; the next one is read and the last one's notices are published meanwhile."""
-    read = asyncio.ensure_future(anext(reading, None))
+    connection: Connection, reference: Reference, reading: AsyncIterator[int], publishing: AsyncIterator[None]
+) -> int:
+    """Batch by batch; the next one is read and the last one's notices are published meanwhile. How many were read."""
+    entries_read = 0
+    read = asyncio.ensure_future(anext(reading, 0))
     published = asyncio.ensure_future(asyncio.sleep(0))
     for batch in reference.batches:
-        await read
-        read = asyncio.ensure_future(anext(reading, None))
+        entries_read += await read
+        read = asyncio.ensure_future(anext(reading, 0))
         await _write(connection, batch)
         await published
         published = asyncio.ensure_future(anext(publishing, None))
-    await read
-    async for _ in reading:
-        pass
+    entries_read += await read
+    async for rest in reading:
+        entries_read += rest
     await published
+    return entries_read
 
 
 async def _write(connection: Connection, batch: Rows) -> None:
@@ -92,6 +94,3 @@ async def _write(connection: Connection, batch: Rows) -> None:
 async def _load(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     await connection.copy_records_to_table(f"incoming_{table}", schema_name="pg_temp", columns=columns, records=rows)
     await connection.execute(_INSERT.format(table=table, columns=", ".join(columns)))
-
-
-__all__ = ["Spent", "main"]

@@ -27,12 +27,11 @@ WHERE partition_id = $1 RETURNING next_offset - $2, clock_timestamp()
 _COLUMNS = ("partition_id", "log_offset", "appended_at", "key", "headers", "value")
 
 
-async def read_through(connection: Connection, wanted: FloorOrders) -> AsyncIterator[None]:
-    """Reads the partitions to their ends, a batch each time."""
+async def read_through(connection: Connection, wanted: FloorOrders) -> AsyncIterator[int]:
+    """Reads the partitions to their ends, a batch each time; how many entries it had."""
     for partition_id, end in wanted.reads.items():
         for first in range(0, end, wanted.batch_rows):
-            await connection.fetch(_READ, partition_id, first, min(first + wanted.batch_rows, end))
-            yield
+            yield len(await connection.fetch(_READ, partition_id, first, min(first + wanted.batch_rows, end)))
 
 
 async def notices_of(dsn: str, ends: Mapping[int, int], *, batches: int) -> Sequence[Sequence[tuple[Any, ...]]]:
@@ -46,9 +45,8 @@ async def notices_of(dsn: str, ends: Mapping[int, int], *, batches: int) -> Sequ
         ]
     finally:
         await connection.close()
-    return [
-        found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in range(batches if found else 0)
-    ]
+    shares = range(batches if found else 0)
+    return [found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in shares]
 
 
 async def publish(connection: Connection, portions: Sequence[Sequence[tuple[Any, ...]]]) -> AsyncIterator[None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.machine import Spent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOrders:
@@ -30,3 +32,11 @@ class FloorOrders:
     batch_rows: int
     reads: Mapping[int, int] = field(default_factory=dict)
     publishes: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorOutcome:
+    """What the floor took, and how many entries it read."""
+
+    spent: Spent
+    entries_read: int

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 TABLES = ("records", "parts", "targets", "unseen")
-"""What a batch adds rows to, beside the counters in `progress` and `tallies`."""
-_UNTOUCHED = ("part_results", "receipts", "gaps", "dead_letters")
+"""What this traffic adds rows to, beside the counters in `progress` and `tallies`."""
 
+_EVERY_TABLE = """
+SELECT relname FROM pg_class
+WHERE relnamespace = 'custody_pas'::regnamespace AND relkind = 'r' AND relname NOT IN ('schema_versions', 'tallies')
+ORDER BY relname
+"""
 _COLUMNS = """
 SELECT attname FROM pg_attribute
 WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attidentity = ''
@@ -73,13 +77,13 @@ class Reference:
 async def digests(admin_dsn: str) -> dict[str, Digest]:
     """How many rows each table of a store has, and a digest of them, whatever their order.
 
-    Left out is what depends on how the entries fell into batches: `row_number`, and under which partition a tally
-    stands.
+    Every table there is, so that none is forgotten. Left out is what depends on how the entries fell into batches:
+    `row_number`, and under which partition a tally stands.
     """
     connection = await asyncpg.connect(admin_dsn)
     try:
         found = {}
-        for name in (*TABLES, *_UNTOUCHED, "progress"):
+        for (name,) in await connection.fetch(_EVERY_TABLE):
             columns = [one for one in await _columns(connection, name) if one != "row_number"]
             found[name] = await digest(connection, columns=", ".join(columns), source=f"custody_pas.{name}")
         found["tallies"] = await digest(connection, columns="summed.*", source=_TALLIES)

@@ -106,6 +106,8 @@ class DemoHome:
             "embedded": {"directory": str(self.postgres), "port": self.ports.postgres},
             **{role: {"dsn": self.dsn(role)} for role in ROLES},
             "edge": {"port": self.ports.edge},
+            # All workers share one process here, and each waits for the others' turns: more at once makes up for it.
+            "workers": {"media_concurrency": 32, "erase_concurrency": 32},
             PROVIDER: {
                 "graph_url": f"http://127.0.0.1:{self.ports.simulator}/v25.0",
                 "extra_media_hosts": [f"127.0.0.1:{self.ports.simulator}"],

@@ -28,7 +28,7 @@ from broker.core.errors import (
 )
 from tests.contract.blob_store import pieces
 from tests.records import LOG, TENANT, Desk, Time
-from tests.stores import as_writer, execute, store_database
+from tests.stores import as_writer, execute, store_database, until_kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,11 +124,11 @@ async def test_a_lock_that_somebody_holds_is_an_outage_until_they_let_go(admin: 
     desk = Desk(seed)
     entry = desk.arrive(desk.text())
     holder = await asyncpg.connect(admin)
-    async with opened(as_writer(admin), IMPATIENT) as store:
+    async with opened(as_writer(admin), IMPATIENT) as impatient, opened(as_writer(admin)) as store:
         async with holder.transaction():
             await holder.execute("LOCK TABLE custody_pas.records")
             with pytest.raises(StoreUnavailableError):
-                await store.keep([entry])
+                await impatient.keep([entry])
         assert [one.outcome for one in await store.keep([entry])] == ["stored"]
     await holder.close()
 
@@ -140,8 +140,7 @@ async def test_connections_that_were_cut_off_are_made_anew(admin: str, seed: int
         await execute(
             admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'custody-records'"
         )
-        answers = await _until_kept(store, desk)
-        assert answers == ["stored"]
+        assert await until_kept(store, desk.arrive(desk.text())) == ["stored"]
 
 
 async def test_a_cancelled_keep_leaves_nothing_and_the_store_goes_on(admin: str, seed: int) -> None:
@@ -201,16 +200,6 @@ async def test_a_blobs_place_without_a_tenant_is_unstorable(admin: str) -> None:
             await blobs.put(place, pieces(b"data"), max_bytes=100)
         _says_nothing(caught.value)
     await blobs.close()
-
-
-async def _until_kept(store: PostgresRecords, desk: Desk) -> list[str]:
-    entry = desk.arrive(desk.text())
-    for _ in range(20):
-        try:
-            return [one.outcome for one in await store.keep([entry])]
-        except StoreUnavailableError:
-            continue
-    return []
 
 
 def _says_nothing(error: CustodyError) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import sys
 from typing import TYPE_CHECKING
 
 from connectors.simulator.ids import Customer, user_id_of
@@ -58,19 +56,13 @@ async def test_what_the_store_can_not_take_is_set_aside_alone(open_stage: OpenSt
         assert stand_for == {_record_id(stage, draft) for draft in poison}
 
         await stage.servers.execute("records", *_CURES)
-        assert await custody(stage, "dead", "redrive", "--all", "--reason", "the store takes it now") == 0
+        code, said = await stage.command("dead", "redrive", "--all", "--reason", "the store takes it now")
+        assert code == 0, said
         account = await stage.settled()
 
         assert account.dead == 0
         assert "dead" not in account.gaps_by_cause
         assert account.kept > 0
-
-
-async def custody(stage: Stage, *arguments: str) -> int:
-    """Runs a command as an operator would; its exit code."""
-    environment = {**os.environ, "CUSTODY_SETTINGS": str(stage.home.settings_file)}
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "broker.cli", *arguments, env=environment)
-    return await process.wait()
 
 
 def _drafts(stage: Stage, chance: random.Random) -> list[Draft]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +18,7 @@ from tests.servers import SharedPostgres, private_postgres
 from tests.stores import as_writer, store_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from backends.postgres.embedded import EmbeddedPostgres
     from broker.core.model import Record
@@ -53,19 +52,45 @@ def _traffic(desk: Desk) -> tuple[dict[TopicPartition, list[Arrived]], list[Reco
     return by_partition, photos
 
 
-async def _archive(store: PostgresRecords, entries: Sequence[Arrived], dice: random.Random) -> Counter[str]:
+class _Killer:
+    """Kills the server whenever so much work is done: seeded, and never too late."""
+
+    def __init__(self, server: EmbeddedPostgres, dice: random.Random, *, total: int) -> None:
+        self._server = server
+        self._dice = dice
+        self._marks = sorted(dice.sample(range(1, total * 4 // 5), KILLS))
+        self._done = 0
+        self._moved = asyncio.Event()
+
+    def count(self, amount: int) -> None:
+        """So much more work is done."""
+        self._done += amount
+        self._moved.set()
+
+    async def run(self) -> None:
+        """Kills and restarts at each mark, a moment into whatever is under way then."""
+        for mark in self._marks:
+            while self._done < mark:
+                self._moved.clear()
+                await self._moved.wait()
+            await asyncio.sleep(self._dice.uniform(0, 0.01))
+            await self._server.kill()
+            await self._server.restart()
+
+
+async def _archive(store: PostgresRecords, entries: Sequence[Arrived], dice: random.Random, killer: _Killer) -> None:
     """Keeps a partition as a worker would: after a failure it goes on at the store's progress, or before it."""
     place, _ = where(entries[0])
-    answers: Counter[str] = Counter()
     at = 0
     while at < len(entries):
         batch = entries[at : at + dice.randint(1, 60)]
         try:
-            answers.update(one.outcome for one in await store.keep(batch))
-            at += len(batch)
+            await store.keep(batch)
         except StoreUnavailableError:
             at = await _resume(store, place, dice)
-    return answers
+        else:
+            at += len(batch)
+            killer.count(len(batch))
 
 
 async def _resume(store: PostgresRecords, place: TopicPartition, dice: random.Random) -> int:
@@ -78,29 +103,17 @@ async def _resume(store: PostgresRecords, place: TopicPartition, dice: random.Ra
             return max(0, (progress.next if progress else 0) - dice.randrange(4))
 
 
-async def _kill_now_and_then(server: EmbeddedPostgres, dice: random.Random, done: Callable[[], bool]) -> int:
-    kills = 0
-    while not done() and kills < KILLS:
-        await asyncio.sleep(dice.uniform(0.02, 0.25))
-        if not done():
-            await server.kill()
-            kills += 1
-            await server.restart()
-    return kills
-
-
 async def test_records_survive_a_server_killed_under_load(fault_seed: int) -> None:
     dice, desk = random.Random(fault_seed), Desk(fault_seed)
     traffic, photos = _traffic(desk)
     async with private_postgres() as server, store_database(SharedPostgres(dsn=server.dsn())) as dsn:
         store = await PostgresRecords.open(as_writer(dsn), clock=desk.time)
+        killer = _Killer(server, dice, total=sum(map(len, traffic.values())))
         workers = [
-            asyncio.create_task(_archive(store, entries, random.Random(f"{fault_seed}/{place}")))
+            _archive(store, entries, random.Random(f"{fault_seed}/{place}"), killer)
             for place, entries in traffic.items()
         ]
-        kills = await _kill_now_and_then(server, dice, lambda: all(one.done() for one in workers))
-        await asyncio.gather(*workers)
-        assert kills == KILLS
+        await asyncio.gather(killer.run(), *workers)
         tally = await store.tally(TENANT, LOG, buckets=True)
         account = draw(tally, desk.bounds())
         assert [one.split()[0] for one in account.problems()] == ["open"]
@@ -123,23 +136,22 @@ async def test_blobs_survive_a_server_killed_under_load(fault_seed: int, chunks:
     data = some_bytes(chunks * 1_048_576 + 100)
     count = 200 // (1 + chunks)
 
-    async def write(blobs: PostgresBlobs, number: int) -> None:
+    async def write(blobs: PostgresBlobs, number: int, killer: _Killer) -> None:
         while True:
             try:
                 await blobs.put(f"{TENANT}/rec/{number}", pieces(data, 65_536), max_bytes=1 << 30)
-            except BlobExistsError:
-                return
             except BlobsUnavailableError:
                 await asyncio.sleep(0.02)
+            except BlobExistsError:
+                break  # it was there before the answer was cut off
             else:
-                return
+                break
+        killer.count(1)
 
     async with private_postgres() as server, store_database(SharedPostgres(dsn=server.dsn())) as dsn:
         blobs = await PostgresBlobs.connect(as_writer(dsn))
-        writers = [asyncio.create_task(write(blobs, number)) for number in range(count)]
-        kills = await _kill_now_and_then(server, dice, lambda: all(one.done() for one in writers))
-        await asyncio.gather(*writers)
-        assert kills
+        killer = _Killer(server, dice, total=count)
+        await asyncio.gather(killer.run(), *(write(blobs, number, killer) for number in range(count)))
         for number in range(count):
             assert b"".join([one async for one in blobs.open(f"{TENANT}/rec/{number}")]) == data
         await blobs.close()

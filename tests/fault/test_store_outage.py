@@ -17,7 +17,7 @@ from broker.core.errors import BlobsUnavailableError, StoreUnavailableError
 from tests.contract.blob_store import pieces
 from tests.records import LOG, TENANT, Desk
 from tests.servers import SharedPostgres, as_role, private_postgres
-from tests.stores import as_writer, execute, store_database
+from tests.stores import as_writer, execute, store_database, until_kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -89,7 +89,7 @@ async def test_a_server_that_answers_nothing_is_given_up_on(fault_seed: int) -> 
             await store.keep([entry])
         for process in frozen:
             os.kill(process, signal.SIGCONT)
-        assert [one.outcome for one in await store.keep([entry])] == ["stored"]
+        assert await until_kept(store, entry) == ["stored"]
         await store.close()
 
 

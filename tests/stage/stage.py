@@ -7,7 +7,9 @@ own sums, and the provider's word agrees with what is kept and erased.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -63,15 +65,15 @@ class StageOptions:
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """`async with Stage(folder=tmp_path / "stage", nursery=.., servers=.., options=..) as stage`.
+    """`async with Stage(folder=tmp_path / "stage", servers=.., options=..) as stage`.
 
-    `nursery` is the socket of a running one.
+    `nursery` is the socket of a running one; without it no processes can be employed.
     """
 
     folder: Path
-    nursery: Path
     servers: Servers
     options: StageOptions
+    nursery: Path | None = None
     home: StageHome = field(init=False)
     settings: Settings = field(init=False)
     provider: Simulator = field(init=False)
@@ -79,7 +81,7 @@ class Stage:
     store: RecordStore = field(init=False)
     blobs: BlobStore = field(init=False)
     actors: dict[str, Actor] = field(init=False, default_factory=dict)
-    _nursery: Nursery = field(init=False)
+    _nursery: Nursery = field(init=False, repr=False)
     _exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -130,6 +132,19 @@ class Stage:
         """Raises when a process ended by itself."""
         for actor in self.actors.values():
             actor.check()
+
+    async def command(self, *arguments: str) -> tuple[int, bytes]:
+        """Runs `custody ARGUMENTS` as an operator would; the exit code, and all it said."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "broker.cli", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "CUSTODY_SETTINGS": str(self.home.settings_file)},
+        )
+        said, _ = await process.communicate()
+        return process.returncode or 0, said
 
     # --- what is played ---
 
@@ -247,7 +262,8 @@ class Stage:
         self.settings = app.settings_of(self.home.settings_file)
         passwords = dict.fromkeys(self.servers.by_role, self.servers.password)
         await app.prepare(self.settings, registry=self.registry, passwords=passwords)
-        self._nursery = await self._exits.enter_async_context(nursery_at(self.nursery))
+        if self.nursery is not None:
+            self._nursery = await self._exits.enter_async_context(nursery_at(self.nursery))
         self.provider = await self._exits.enter_async_context(Simulator(self.home.simulator))
         self.log = await app.entered(self._exits, app.open_log(self.settings))
         self.store = await app.entered(self._exits, app.open_records(self.settings))

@@ -48,7 +48,7 @@ class Fetcher:
     stop: asyncio.Event
     policy: DeliveryPolicy
     concurrency: int = 8
-    most_jobs: int = 20_000
+    most_jobs: int = 4_000
     straggle_entries: int = 5_000
     grace: timedelta = timedelta(minutes=5)
     pulse: Pulse = field(default_factory=Pulse)

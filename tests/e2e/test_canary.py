@@ -1,0 +1,111 @@
+"""Canaries go through everything, failures included; then everything is searched for them, in every form."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.stage.canaries import Canary, leaks
+from tests.stage.flight import PHONE, Aftermath, Flight
+from tests.stage.servers import ROLES, Servers, one_server
+from tests.stage.stage import Stage, StageOptions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CONTENT_COLUMNS = frozenset(
+    {
+        ("custody_pas", "records", "content"),
+        ("custody_pas", "targets", "object_id"),
+        ("custody_pas", "part_results", "sha256"),
+        ("custody_pas", "part_states", "sha256"),
+        ("custody_blobs", "blobs", "sha256"),
+        ("custody_blobs", "blobs", "data"),
+        ("custody_blobs", "chunks", "data"),
+        ("custody_log", "entries", "value"),
+    }
+)
+"""Where content may stand. Secrets may not even stand there."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def aftermath() -> AsyncIterator[Aftermath]:
+    """Everything there is to search, after everything that can happen to a message has happened to a canary."""
+    telemetry = {"metrics": "console", "metrics_interval_seconds": 1.0}
+    options = StageOptions(seed=7, overrides={"telemetry": telemetry})
+    with tempfile.TemporaryDirectory(prefix="custody-canary-") as folder:
+        async with one_server() as server:
+            servers = await Servers.prepared(dict.fromkeys(ROLES, server))
+            async with Stage(folder=Path(folder) / "stage", servers=servers, options=options) as stage:
+                yield await Flight(stage=stage, server=server).flown()
+
+
+async def test_the_canaries_went_through(aftermath: Aftermath) -> None:
+    everywhere = b"".join(_columns(aftermath, content=True).values())
+    missing = [one.name for one in aftermath.canaries if not one.secret and one.found_in(everywhere) is None]
+    assert missing == []
+    assert len(aftermath.logs["workers.log"]) > 10_000
+    assert b"custody.webhook.bodies" in aftermath.logs["workers.log"], "no metrics were exported"
+
+
+async def test_no_canary_in_any_log(aftermath: Aftermath) -> None:
+    assert leaks(aftermath.canaries, aftermath.logs) == []
+
+
+async def test_no_canary_in_the_log_of_postgres(aftermath: Aftermath) -> None:
+    assert leaks(aftermath.canaries, {"server.log": aftermath.server_log}) == []
+
+
+async def test_no_canary_on_any_command_line(aftermath: Aftermath) -> None:
+    assert any(b"broker.cli" in line for line in aftermath.command_lines.values())
+    assert leaks(aftermath.canaries, aftermath.command_lines) == []
+
+
+async def test_no_canary_in_what_the_edge_answers(aftermath: Aftermath) -> None:
+    assert leaks(aftermath.canaries, aftermath.answers) == []
+
+
+async def test_no_canary_in_what_commands_say(aftermath: Aftermath) -> None:
+    assert leaks(aftermath.canaries, aftermath.commands) == []
+
+
+async def test_no_canary_in_any_column_but_those_of_content(aftermath: Aftermath) -> None:
+    assert leaks(aftermath.canaries, _columns(aftermath, content=False)) == []
+
+
+async def test_no_secret_in_any_column(aftermath: Aftermath) -> None:
+    secrets = [one for one in aftermath.canaries if one.secret]
+    assert leaks(secrets, _columns(aftermath, content=True)) == []
+
+
+def _columns(aftermath: Aftermath, *, content: bool) -> dict[str, bytes]:
+    """What stands in the columns of content, or in all others."""
+    return {".".join(name): held for name, held in aftermath.columns.items() if (name in CONTENT_COLUMNS) == content}
+
+
+def _disguises() -> Iterator[tuple[str, bytes]]:
+    word = PHONE.encode()
+    yield "plain", b"to " + word
+    yield "json", json.dumps({"to": PHONE}).encode()
+    yield "hex", binascii.hexlify(b"x" + word)
+    yield "percent", b"".join(b"%%%02X" % byte for byte in word)
+    yield "escapes", "".join(f"\\u{byte:04x}" for byte in word).encode()
+    yield "wamid", b"wamid." + base64.b64encode(b"\x1c\x18\x0e" + word + b"\x15\x02\x00")
+    for before in range(3):
+        yield f"base64 {before}", base64.b64encode(b"~" * before + word + b"??>>")
+        yield f"url-safe {before}", base64.urlsafe_b64encode(b"~" * before + word + b"??>>")
+
+
+@pytest.mark.parametrize(("name", "disguise"), list(_disguises()))
+async def test_a_canary_is_found_in_every_disguise(name: str, disguise: bytes) -> None:
+    assert leaks([Canary("phone", PHONE.encode())], {name: b"some line " + disguise + b" and more"})
