@@ -50,6 +50,7 @@ class Runner:
     stop: asyncio.Event
     exits: AsyncExitStack
     pulses: dict[str, Pulse] = field(default_factory=dict)
+    _seen: Witness | None = None
     _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
     async def run(self, names: Sequence[str]) -> None:
@@ -216,11 +217,14 @@ class Runner:
         return self.pulses.setdefault(worker, Pulse())
 
     def _witness(self) -> Witness:
-        return Witness(clock=app.now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
+        """One for all workers of the process: what one of them saw, vouches for the others too."""
+        if self._seen is None:
+            self._seen = Witness(clock=app.now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
+        return self._seen
 
     async def log(self) -> EventLog:
         """The log, opened once."""
-        return await self._once("log", self._opener(app.open_log))
+        return await self._once("log", self._opener(lambda settings: app.open_log(settings, self.metrics)))
 
     async def _subscribe(
         self, log: EventLog, group: str, streams: Sequence[str], *, start_at: StartAt | None = None

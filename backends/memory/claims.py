@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from broker.core.erasure import OPEN_STATES, TargetState
+from broker.core.erasure import TargetState
 from broker.core.model import EraseCommand
 from broker.core.ports import ClaimedTarget
 
@@ -19,7 +19,7 @@ WELL_PAST = timedelta(days=1)
 
 
 def claim_due(tables: Tables, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
-    """Claims targets; one with a part whose fate is open goes back to waiting."""
+    """Claims targets; one with a part whose bytes are not kept goes back to waiting."""
     for target in tables.targets.values():
         if _is_expired(target, now):
             target.state, target.due_at, target.reason = TargetState.EXPIRED, None, target.reason or "past_deadline"
@@ -30,8 +30,7 @@ def _is_expired(target: Target, now: datetime) -> bool:
     expires_at = target.row.policy.expires_at
     if target.state == TargetState.RESIDUE:
         return expires_at <= now
-    leased = target.state == TargetState.COMMANDED and target.due_at is not None and target.due_at > now
-    return target.state in OPEN_STATES and not leased and expires_at <= now - WELL_PAST
+    return target.state in {TargetState.WAITING, TargetState.BLOCKED} and expires_at <= now - WELL_PAST
 
 
 def _due(tables: Tables, now: datetime) -> list[Key]:
@@ -45,7 +44,7 @@ def _due(tables: Tables, now: datetime) -> list[Key]:
 
 def _claim(tables: Tables, key: Key, now: datetime, lease: timedelta) -> ClaimedTarget | None:
     target, naming, tenant = tables.targets[key], tables.naming(key), key[0]
-    known = all((tenant, one.part.record_id) in tables.records and tables.result_of(one) for one in naming)
+    known = all((tenant, one.part.record_id) in tables.records and tables.is_kept(one) for one in naming)
     if not naming or not known:
         target.state, target.due_at, target.reason = TargetState.WAITING, None, None
         return None

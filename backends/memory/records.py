@@ -112,7 +112,10 @@ class MemoryRecords:
         wanted = [self.tables.targets.get((tenant, one)) for one in dict.fromkeys(target_ids)]
         blocked = [one for one in wanted if one is not None and one.state == TargetState.BLOCKED]
         for target in blocked:
-            target.state, target.due_at, target.reason = TargetState.DUE, self.clock(), None
+            if any(self.tables.is_kept(one) for one in self.tables.naming((tenant, target.row.target_id))):
+                target.state, target.due_at, target.reason = TargetState.DUE, self.clock(), None
+            else:
+                target.state, target.due_at, target.reason = TargetState.RESIDUE, None, "part_lost"
         return len(blocked)
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:

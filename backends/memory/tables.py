@@ -99,6 +99,11 @@ class Tables:
         kept = (one for one in results if one.outcome.state == PartState.KEPT)
         return next(kept, results[0] if results else None)
 
+    def is_kept(self, part: Named) -> bool:
+        """Whether the bytes of a part are kept."""
+        result = self.result_of(part)
+        return result is not None and result.outcome.state == PartState.KEPT
+
     def naming(self, target: Key) -> list[Named]:
         """The parts that name a target, in the order they were kept."""
         tenant, target_id = target

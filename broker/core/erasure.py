@@ -48,10 +48,8 @@ class LossReason(StrEnum):
     GONE = "gone"
     TOO_LARGE = "too_large"
     DIGEST_MISMATCH = "digest_mismatch"
-    FORBIDDEN_HOST = "forbidden_host"
     EXPIRED = "expired"
     UNADDRESSED = "unaddressed"
-    UNSTORABLE = "unstorable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

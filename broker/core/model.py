@@ -290,7 +290,10 @@ class EraseCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchTask:
-    """A part still to be fetched, durable in the log. `media` is content; `fetch_by` is the provider's deadline."""
+    """A part still to be fetched, durable in the log. `media` is content; `fetch_by` is the provider's deadline.
+
+    `not_before` is when it is to be tried again, of a task that stood aside for others.
+    """
 
     tenant: str
     account: str
@@ -304,6 +307,7 @@ class FetchTask:
     fetch_by: datetime
     received_at: datetime
     attempt: int = 0
+    not_before: datetime | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,8 +169,10 @@ class EventLog(Protocol):
         """Entries below `before` may go."""
         ...
 
-    async def expire(self, now: datetime) -> int:
+    async def expire(self, now: datetime, *, floors: Mapping[TopicPartition, int]) -> int:
         """Takes away what is older than its topic's retention; how many entries went.
+
+        Of the partitions in `floors` nothing from that offset on goes, however old.
 
         A log that does so by itself, as Kafka does, takes nothing away here.
         """

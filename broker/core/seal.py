@@ -119,7 +119,10 @@ class Sealer:
         return self.key.party(identity=who.kind, value=who.value)
 
     def _deadlines(self, item: Item, received_at: datetime) -> tuple[Deadline, ...]:
+        """Counted from when it happened; from now where that is over already, as with history, which is kept longer."""
         start = min(item.occurred_at or received_at, received_at)
+        if start + self.media_life <= received_at:
+            start = received_at
         return tuple(
             Deadline(part=number, fetch_by=start + self.media_life) for number in range(1, len(item.parts) + 1)
         )

@@ -14,7 +14,7 @@ import structlog
 
 from broker.core import codec
 from broker.core.delivery import code_of
-from broker.core.errors import MalformedEntryError, RetryableError
+from broker.core.errors import FatalError, MalformedEntryError, RetryableError
 from broker.core.intake import Directory, Intake, claim
 from broker.core.model import UnclaimedBody
 from broker.core.ports import Connector, Entropy, EventLog, LogEntry, NewEntry, Subscription
@@ -86,14 +86,24 @@ class Claim:
                 intake = self._intake(entry, directory)
                 if intake is None:
                     again.append(_again(entry))
-                else:
-                    await self.log.append(intake.entries)
+                elif await self._append(intake, entry):
                     claimed += 1
+                else:
+                    again.append(_again(entry))
             if again:
                 await self.log.append(again)
             positions = {entry.place: entry.offset + 1 for entry in chunk}
             await self.subscription.commit(positions)
         return claimed
+
+    async def _append(self, intake: Intake, entry: LogEntry) -> bool:
+        """Whether the log took a body's records; not before its tenant's topics are there."""
+        try:
+            await self.log.append(intake.entries)
+        except FatalError as error:
+            logger.warning("not claimed", action="claim.refused", offset=entry.offset, code=code_of(error))
+            return False
+        return True
 
     async def _ends(self) -> dict[TopicPartition, int]:
         bounds = await self.log.bounds([unclaimed_topic().name])

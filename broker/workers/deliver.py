@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from broker.core.delivery import Action, DeliveryPolicy, action_for, code_of
-from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError
+from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError, UnregisteredError
 from broker.core.metrics import Metrics
 from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
@@ -23,6 +23,9 @@ Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
 """Returns when a whole batch is done for good."""
 SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
 """Puts one entry aside, with the error and how often it was tried."""
+
+_MENDED_BY_REGISTRY = frozenset({UnregisteredError.code})
+_BEATS_BEFORE_RESUMING = 4
 
 logger = structlog.get_logger(__name__)
 
@@ -56,6 +59,7 @@ class Delivery:
     pulse: Pulse = field(default_factory=Pulse)
     _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
     _uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
+    _resume_at: int = 0
 
     async def run(self) -> None:
         """Turns until `stop` is set; then finishes and commits the batch in hand, and gives the partitions back."""
@@ -63,18 +67,31 @@ class Delivery:
         try:
             while not self.stop.is_set():
                 self.pulse.beats += 1
+                self._resume_mended()
                 batch = await (ahead or self._fetch_task())
                 ahead = self._fetch_task()
-                if not await self._hand_over(batch):
+                done: dict[TopicPartition, int] = {}
+                if not await self._hand_over(batch, done):
                     self._rewind(await _discard(ahead), {})
+                    self._rewind(batch, done)  # after the one fetched ahead, since it lies before it
                     ahead = None
         finally:
             await _discard(ahead)
             await self.subscription.close()
 
+    def _resume_mended(self) -> None:
+        """Tries partitions again that stopped for what a change of the registry mends."""
+        if self.pulse.beats < self._resume_at:
+            return
+        mended = frozenset(place for place, code in self.pulse.stopped.items() if code in _MENDED_BY_REGISTRY)
+        for place in mended:
+            del self.pulse.stopped[place]
+        self.subscription.resume(mended)
+
     def stop_partition(self, place: TopicPartition, error: Exception) -> None:
         """Fetches nothing more of a partition, and says why: a person has to look."""
         self.pulse.stopped[place] = code_of(error)
+        self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
         self.subscription.pause(frozenset({place}))
         self.metrics.count("custody.delivery.stopped", worker=self.worker, code=code_of(error))
         logger.error(
@@ -102,15 +119,13 @@ class Delivery:
                 await self._wait_out(error, attempt)
         return ()
 
-    async def _hand_over(self, fetched: Sequence[LogEntry]) -> bool:
-        """Whether the loop may go on with what it fetched ahead."""
+    async def _hand_over(self, fetched: Sequence[LogEntry], done: dict[TopicPartition, int]) -> bool:
+        """Whether the loop may go on with what it fetched ahead; `done` tells how far each partition came."""
         batch = [entry for entry in fetched if entry.place not in self.pulse.stopped]
-        done: dict[TopicPartition, int] = {}
         try:
             if batch:
                 await self._deliver(batch, done)
         except _YieldedError:
-            self._rewind(batch, done)
             return False
         finally:
             await self._commit(done)
@@ -183,6 +198,9 @@ class Delivery:
                 await self._wait_out(outage, attempt)
                 if self.stop.is_set():
                     raise _YieldedError from None
+            except Exception as failure:  # noqa: BLE001 - what can't even be set aside is a person's to look at
+                await self._stop_one(failure, [entry], done)
+                return
         self.metrics.count("custody.delivery.set_aside", worker=self.worker, code=code_of(error))
         logger.warning(
             "entry set aside",
@@ -230,7 +248,8 @@ class Delivery:
         try:
             await self.subscription.commit(self._uncommitted)
         except OwnershipLostError as error:
-            self._uncommitted = {}
+            ours = self.subscription.assignment
+            self._uncommitted = {place: offset for place, offset in self._uncommitted.items() if place in ours}
             self._commit_failed(error)
         except RetryableError as error:
             self._commit_failed(error)

@@ -36,7 +36,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Erase:
-    """Carries commands out, several at once."""
+    """Carries commands out, several at once, in batches small enough to give signs of life in between."""
 
     log: EventLog
     connectors: Mapping[str, Connector]
@@ -46,13 +46,17 @@ class Erase:
     clock: Clock
     entropy: Entropy
     concurrency: int = 8
+    batch_entries: int = 16
     _repeated_below: dict[TopicPartition, int] = field(default_factory=dict)
     _answered: dict[str, ReceiptOutcome] = field(default_factory=dict)
 
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """No wish where to start; but what is in the log already may have been carried out before."""
-        bounds = await self.log.bounds(sorted({place.topic for place in places}))
-        self._repeated_below |= {place: bounds[place].end for place in places if place in bounds}
+        """No wish where to start; but one batch past the commit may have been carried out before."""
+        topics = sorted({place.topic for place in places})
+        bounds, committed = await self.log.bounds(topics), await self.log.committed(GROUP, topics)
+        for place in places & bounds.keys():
+            reach = committed.get(place, bounds[place].first) + self.batch_entries
+            self._repeated_below[place] = min(reach, bounds[place].end)
         return {}
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:

@@ -61,7 +61,7 @@ def receipt_record(command: EraseCommand, outcome: ReceiptOutcome, *, key: Tenan
             provider=command.provider,
             account=command.account,
             kind=Kind.RECEIPT,
-            native_key=(command.target_id, str(command.attempt)),
+            native_key=(command.target_id, str(command.attempt), outcome.outcome),
         ),
         tenant=command.tenant,
         account=command.account,

@@ -19,8 +19,9 @@ from broker.core.errors import RetryableError
 from broker.core.metrics import Metrics
 from broker.core.ports import Clock, EventLog, NewEntry, RecordStore
 from broker.core.seal import event_headers
-from broker.core.topics import Stream, topic_name
+from broker.core.topics import Stream, split_topic, topic_name
 from broker.workers.deliver import Pulse, wait_for
+from broker.workers.erase import GROUP as ERASE
 
 if TYPE_CHECKING:
     from broker.core.ports import ClaimedTarget
@@ -39,6 +40,7 @@ class Relay:
     stop: asyncio.Event
     lease: timedelta
     batch: int = 500
+    most_outstanding: int = 5_000
     poll_seconds: float = 0.25
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     pulse: Pulse = field(default_factory=Pulse)
@@ -63,12 +65,20 @@ class Relay:
                 await wait_for(self.stop, self.poll_seconds)
 
     async def command_due(self) -> int:
-        """Commands the erasure of what is due now; how many."""
+        """Commands the erasure of what is due now; how many. Nothing while the erase worker is far behind."""
+        if await self._outstanding() >= self.most_outstanding:
+            return 0
         claimed = await self.store.claim_due(now=self.clock(), limit=self.batch, lease=self.lease)
         if claimed:
             await self.log.append([command_entry(one) for one in claimed])
             self.metrics.count("custody.erase.commands", len(claimed))
         return len(claimed)
+
+    async def _outstanding(self) -> int:
+        """Commands in the log that the erase worker has not come to yet."""
+        topics = [one for one in await self.log.topics() if split_topic(one)[1] == Stream.ERASURES]
+        bounds, done = await self.log.bounds(topics), await self.log.committed(ERASE, topics)
+        return sum(one.end - max(one.first, done.get(place, 0)) for place, one in bounds.items())
 
 
 def command_entry(claimed: ClaimedTarget) -> NewEntry:

@@ -181,7 +181,7 @@ class EntryCases:
         specs = tenant_topics("acme", partitions=1, retention_days=7)
         await log.create_topics(specs)
         await log.append([entry(spec.name, "key", "1") for spec in specs])
-        assert await log.expire(datetime.now(UTC) + timedelta(days=6)) == 0
+        assert await log.expire(datetime.now(UTC) + timedelta(days=6), floors={}) == 0
         assert set((await log.bounds([spec.name for spec in specs])).values()) == {Bounds(first=0, end=1)}
 
     async def test_two_clients_see_one_identity(self, logs: LogFactory) -> None:

@@ -194,7 +194,13 @@ class TargetContract:
         assert await bench.store.unblock("other", [target_of(photo)]) == 0
         assert await bench.store.unblock(TENANT, [target_of(photo), "tgt_none"]) == 1
         assert await bench.store.unblock(TENANT, [target_of(photo)]) == 0
-        assert len(await claim(bench)) == 1
+
+    async def test_what_was_never_kept_is_not_erased_though_a_person_unblocks_it(self, bench: Bench) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo, desk.lost(photo))
+        await bench.store.unblock(TENANT, [target_of(photo)])
+        assert list(await claim(bench)) == []
+        assert await state(bench) == "residue"
 
     async def test_nothing_is_due_before_the_wait_after_the_keep(self, bench: Bench) -> None:
         desk, photo = bench.desk, bench.desk.image()
@@ -264,7 +270,7 @@ class TargetContract:
         await claim(bench)
         assert await state(bench) == "expired"
 
-    async def test_a_command_under_way_is_not_expired_beneath_it(self, bench: Bench) -> None:
+    async def test_what_is_kept_is_commanded_also_past_the_deadline_that_we_reckon(self, bench: Bench) -> None:
         desk, photo = bench.desk, bench.desk.image()
         await keep(bench, photo, desk.kept(photo))
         desk.time.now += MEDIA_LIFE + timedelta(hours=23, minutes=58)
@@ -274,7 +280,7 @@ class TargetContract:
         assert await state(bench) == "commanded"
         desk.time.pass_(minutes=4)
         await claim(bench)
-        assert await state(bench) == "expired"
+        assert await state(bench) == "commanded"
 
     async def test_a_record_and_its_result_kept_at_once_leave_no_target_waiting(self, bench: Bench) -> None:
         desk = bench.desk

@@ -18,7 +18,7 @@ from tests.servers import SharedPostgres, private_postgres
 from tests.stores import as_writer, store_database
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from backends.postgres.embedded import EmbeddedPostgres
     from broker.core.model import Record
@@ -61,16 +61,26 @@ class _Killer:
         self._marks = sorted(dice.sample(range(1, total * 4 // 5), KILLS))
         self._done = 0
         self._moved = asyncio.Event()
+        self._over = False
 
     def count(self, amount: int) -> None:
         """So much more work is done."""
         self._done += amount
         self._moved.set()
 
-    async def run(self) -> None:
-        """Kills and restarts at each mark, a moment into whatever is under way then."""
+    async def beside(self, *workers: Coroutine[None, None, None]) -> None:
+        """Kills and restarts at each mark, a moment into whatever is under way then, until the work is done."""
+        killing = asyncio.create_task(self._kill())
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            self._over = True
+            self._moved.set()
+            await killing
+
+    async def _kill(self) -> None:
         for mark in self._marks:
-            while self._done < mark:
+            while self._done < mark and not self._over:
                 self._moved.clear()
                 await self._moved.wait()
             await asyncio.sleep(self._dice.uniform(0, 0.01))
@@ -113,7 +123,7 @@ async def test_records_survive_a_server_killed_under_load(fault_seed: int) -> No
             _archive(store, entries, random.Random(f"{fault_seed}/{place}"), killer)
             for place, entries in traffic.items()
         ]
-        await asyncio.gather(killer.run(), *workers)
+        await killer.beside(*workers)
         tally = await store.tally(TENANT, LOG, buckets=True)
         account = draw(tally, desk.bounds())
         assert [one.split()[0] for one in account.problems()] == ["open"]
@@ -151,7 +161,7 @@ async def test_blobs_survive_a_server_killed_under_load(fault_seed: int, chunks:
     async with private_postgres() as server, store_database(SharedPostgres(dsn=server.dsn())) as dsn:
         blobs = await PostgresBlobs.connect(as_writer(dsn))
         killer = _Killer(server, dice, total=count)
-        await asyncio.gather(killer.run(), *(write(blobs, number, killer) for number in range(count)))
+        await killer.beside(*(write(blobs, number, killer) for number in range(count)))
         for number in range(count):
             assert b"".join([one async for one in blobs.open(f"{TENANT}/rec/{number}")]) == data
         await blobs.close()

@@ -136,13 +136,9 @@ class PostgresLog:
     async def trim(self, partition: TopicPartition, before: int) -> None:
         await self._retention.trim(partition, before)
 
-    async def expire(self, now: datetime) -> int:
-        """Takes away what is older than its topic's retention, by age alone; how many offsets went.
-
-        To be called every now and then. It may pass over entries that a group has not read: `bounds` shows how near a
-        group is to the first one.
-        """
-        return await self._retention.expire(now)
+    async def expire(self, now: datetime, *, floors: Mapping[TopicPartition, int]) -> int:
+        """See `EventLog.expire`. To be called every now and then."""
+        return await self._retention.expire(now, floors)
 
     @guarded("asking for an answer")
     async def ping(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Retention:
-    """Moves the first offsets of partitions. It asks no group: who must not lose entries watches `bounds`."""
+    """Moves the first offsets of partitions. It asks no group: who must not lose entries says so by `floors`."""
 
     def __init__(self, connections: Connections, *, trim_entries: int) -> None:
         self._connections = connections
@@ -29,12 +29,14 @@ class Retention:
             trimmed += step
         return trimmed
 
-    async def expire(self, now: datetime) -> int:
-        """See `PostgresLog.expire`."""
-        expired = 0
-        while found := await self._expired(now):
-            for partition, before in found.items():
-                expired += await self.trim(partition, before)
+    async def expire(self, now: datetime, floors: Mapping[TopicPartition, int]) -> int:
+        """See `EventLog.expire`."""
+        expired, went = 0, True
+        while went:
+            went = False
+            for partition, before in (await self._expired(now)).items():
+                step = await self.trim(partition, min(before, floors.get(partition, before)))
+                expired, went = expired + step, went or step > 0
         return expired
 
     @guarded("trimming")

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import UNSET
+
 from broker.core.model import FetchTask
 from broker.core.topics import TopicPartition
 
@@ -48,7 +50,10 @@ class Agenda:
         self._open[job.place].add(job.offset)
         heapq.heappush(self._offsets[job.place], job.offset)
         self._read_to[job.place] = max(job.offset + 1, self._read_to.get(job.place, 0))
-        self._push(self._ready, job.task.fetch_by, job)
+        if job.task.not_before is UNSET:
+            self._push(self._ready, job.task.fetch_by, job)
+        else:
+            self._push(self._waiting, job.task.not_before, job)
 
     def read_past(self, place: TopicPartition, offset: int) -> None:
         """An entry that holds no job was read."""
@@ -101,6 +106,10 @@ class Agenda:
         return [
             job for _, _, job in self._waiting if self.holds(job) and self._read_to[job.place] - job.offset > behind
         ]
+
+    def spillable(self, count: int) -> list[tuple[datetime, Job]]:
+        """The waiting jobs whose next try is furthest off, with its time."""
+        return [(at, job) for at, _, job in heapq.nlargest(count, self._waiting) if self.holds(job)]
 
     def keep_only(self, places: frozenset[TopicPartition]) -> None:
         """Forgets partitions that are another worker's now."""

@@ -75,7 +75,8 @@ class Fetcher:
 
     async def _read(self) -> None:
         if len(self.agenda) >= self.most_jobs:
-            await wait_for(self.stop, 0.1)
+            await self._spill()
+            await wait_for(self.stop, 0.25)
             return
         try:
             entries = await self.subscription.fetch(
@@ -104,8 +105,7 @@ class Fetcher:
         """Moves the offsets past what is done, and lets no straggler hold them back for long."""
         try:
             for job in self.agenda.stragglers(self.straggle_entries):
-                await self.log.append([task_entry(replace(job.task, attempt=job.attempt))])
-                self.agenda.done(job)
+                await self._put_off(job, self.clock())
             positions = self.agenda.positions()
             if positions != self._committed:
                 await self.subscription.commit(positions)
@@ -114,6 +114,19 @@ class Fetcher:
             self.agenda.keep_only(self.subscription.assignment)
         except RetryableError as error:
             self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
+
+    async def _spill(self) -> None:
+        """Makes room when many wait: one provider that refuses must not keep the others' parts out."""
+        try:
+            for at, job in self.agenda.spillable(self.most_jobs // 20):
+                await self._put_off(job, at)
+        except RetryableError as error:
+            self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
+
+    async def _put_off(self, job: Job, until: datetime) -> None:
+        """Appends a job again, at the end of its topic, so that its place is free."""
+        await self.log.append([task_entry(replace(job.task, attempt=job.attempt, not_before=until))])
+        self.agenda.done(job)
 
     def _show(self) -> None:
         """Sets the gauges, once in a while."""

@@ -16,7 +16,6 @@ from broker.core.erasure import LossReason
 from broker.core.errors import (
     BlobExistsError,
     BlobsUnavailableError,
-    CustodyError,
     DigestMismatchError,
     ObjectGoneError,
 )
@@ -31,16 +30,14 @@ if TYPE_CHECKING:
     from broker.core.model import FetchTask
     from broker.core.ports import BlobInfo
 
-_CERTAIN_AFTER: dict[str, tuple[float, LossReason]] = {
+_CERTAIN_AFTER: dict[str, tuple[int, LossReason]] = {
     "too_large": (1, LossReason.TOO_LARGE),
-    "forbidden_host": (1, LossReason.FORBIDDEN_HOST),
     "unaddressed": (1, LossReason.UNADDRESSED),
-    "digest_mismatch": (3, LossReason.DIGEST_MISMATCH),
-    "gone": (8, LossReason.GONE),
+    "digest_mismatch": (5, LossReason.DIGEST_MISMATCH),
 }
-"""After how many tries an error, by its code, makes a part lost; others never do before the deadline."""
-_BUG = (8, LossReason.UNSTORABLE)
-_NEVER = (math.inf, None)
+"""After how many tries an error, by its code, makes a part lost. Any other may pass before the provider's deadline."""
+_TRIES_PAST_DEADLINE = 8
+"""The deadline is our reckoning: what fails after it is tried so often before it counts as expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +88,19 @@ class Fetching:
         )
 
     def judge(self, task: FetchTask, error: Exception, *, attempt: int, now: datetime, grace: timedelta) -> Verdict:
-        """What an error means for a part that failed of it `attempt` times. An outage of the blobs loses no part."""
+        """What an error means for a part that failed of it `attempt` times. An outage of the blobs loses no part.
+
+        Absent is certain only with a witness: without permission, the provider answers alike.
+        """
         if isinstance(error, BlobsUnavailableError):
             return Verdict(reason=None)
         if isinstance(error, ObjectGoneError) and self.witness.vouches(task.provider, task.account):
             return Verdict(reason=LossReason.GONE, witnessed=True)
-        tries, reason = _certain_after(error)
+        tries, reason = _CERTAIN_AFTER.get(code_of(error), (math.inf, None))
         if attempt >= tries:
             return Verdict(reason=reason)
-        return Verdict(reason=LossReason.EXPIRED if now > task.fetch_by + grace else None)
+        expired = now > task.fetch_by + grace and attempt >= _TRIES_PAST_DEADLINE
+        return Verdict(reason=LossReason.EXPIRED if expired else None)
 
     async def _kept_before(self, task: FetchTask) -> BlobInfo | None:
         """The blob of an earlier try of this very part, if its digest is the announced one."""
@@ -143,10 +144,6 @@ class Fetching:
             )
         self.witness.saw(task.provider, task.account)
         return info
-
-
-def _certain_after(error: Exception) -> tuple[float, LossReason | None]:
-    return _CERTAIN_AFTER.get(code_of(error), _NEVER if isinstance(error, CustodyError) else _BUG)
 
 
 def _places(task: FetchTask) -> tuple[str, str]:

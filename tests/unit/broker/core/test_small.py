@@ -27,7 +27,9 @@ def test_a_digest_is_read_however_it_is_written(written: str) -> None:
     assert announced_sha256(written) == DIGEST
 
 
-@pytest.mark.parametrize("junk", [None, "", "<HASH>", "SfInY0gGKTsJlUWbwxC1k+FAD0FZHv", "z" * 64, "é" * 44, "ab " * 21 + " "])
+@pytest.mark.parametrize(
+    "junk", [None, "", "<HASH>", "SfInY0gGKTsJlUWbwxC1k+FAD0FZHv", "z" * 64, "é" * 44, "ab " * 21 + " "]
+)
 def test_what_is_no_digest_counts_as_none_announced(junk: str | None) -> None:
     assert announced_sha256(junk) is None
 

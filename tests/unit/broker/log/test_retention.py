@@ -47,12 +47,12 @@ async def test_entries_past_their_retention_go_and_the_others_stay(
     await admin.execute("UPDATE custody_log.entries SET appended_at = now() - interval '90 minutes'")
     await fill(log, 2)
     now = datetime.now(UTC)
-    assert await log.expire(now) == 10
+    assert await log.expire(now, floors={}) == 10
     assert await bounds(log) == [(10, 12), (0, 12), (0, 12)]
-    assert await log.expire(now) == 0
-    assert await log.expire(now + timedelta(hours=1.9)) == 12
+    assert await log.expire(now, floors={}) == 0
+    assert await log.expire(now + timedelta(hours=1.9), floors={}) == 12
     assert await bounds(log) == [(12, 12), (10, 12), (0, 12)]
-    assert await log.expire(now + timedelta(days=9)) == 2
+    assert await log.expire(now + timedelta(days=9), floors={}) == 2
     assert await bounds(log) == [(12, 12), (12, 12), (0, 12)]
     assert await admin.fetchval("SELECT count(*) FROM custody_log.entries") == 12
     await fill(log, 1)
@@ -64,7 +64,7 @@ async def test_expiring_is_by_age_even_before_a_group_has_read(open_log: OpenLog
     await log.create_topics(TOPICS)
     subscription = await log.subscribe("readers", ["messages"])
     await fill(log, 5)
-    await log.expire(datetime.now(UTC) + timedelta(hours=1.5))
+    await log.expire(datetime.now(UTC) + timedelta(hours=1.5), floors={})
     await fill(log, 2)
     assert [one.offset for one in await subscription.fetch(max_entries=9, wait_seconds=5)] == [5, 6]
 
@@ -93,3 +93,12 @@ async def test_trimming_what_is_not_there_does_nothing(open_log: OpenLog) -> Non
     log = await open_log()
     await log.trim(TopicPartition(SHORT, 0), 5)
     assert await log.topics() == []
+
+
+async def test_what_a_reader_has_not_come_to_stays_however_old(open_log: OpenLog) -> None:
+    log = await open_log()
+    await log.create_topics(TOPICS)
+    await fill(log, 5)
+    late = datetime.now(UTC) + timedelta(hours=1.5)
+    assert await log.expire(late, floors={TopicPartition(SHORT, 0): 2}) == 2
+    assert (await bounds(log))[0] == (2, 5)

@@ -45,6 +45,7 @@ class RecordingLog:
     """Takes entries in, or refuses so many times."""
 
     end: int = 0
+    done: int = 0
     refusals: int = 0
     appended: list[NewEntry] = field(default_factory=list)
 
@@ -56,6 +57,10 @@ class RecordingLog:
 
     async def bounds(self, topics: Sequence[str]) -> Mapping[TopicPartition, Bounds]:
         return {TopicPartition(topic, 0): Bounds(first=0, end=self.end) for topic in topics}
+
+    async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
+        assert group == "erase"
+        return {TopicPartition(topic, 0): self.done for topic in topics}
 
     def receipts(self) -> list[ReceiptOutcome]:
         return [codec.decode(codec.decode_record(entry.value).content.data, ReceiptOutcome) for entry in self.appended]
@@ -125,6 +130,16 @@ async def test_a_command_that_lay_there_at_the_start_may_have_been_carried_out_b
     one = eraser(log, Provider(EraseAnswer(outcome=ErasureOutcome.ABSENT, evidence="http 400 code 100")))
     await one.start_at(frozenset({PLACE}))
     await one.handle([entry_of_command(COMMAND, 4), entry_of_command(replace(COMMAND, target_id="tgt_b"), 5)])
+    assert [receipt.repeated for receipt in log.receipts()] == [True, False]
+
+
+async def test_only_the_batch_in_hand_can_have_been_carried_out_before() -> None:
+    log = RecordingLog(end=100, done=30)
+    one = eraser(log, Provider(EraseAnswer(outcome=ErasureOutcome.ABSENT, evidence="http 400 code 100")))
+    await one.start_at(frozenset({PLACE}))
+    last = 30 + one.batch_entries
+    batch = [(last - 1, "tgt_a"), (last, "tgt_b")]
+    await one.handle([entry_of_command(replace(COMMAND, target_id=target), offset) for offset, target in batch])
     assert [receipt.repeated for receipt in log.receipts()] == [True, False]
 
 
