@@ -50,6 +50,8 @@ def release(
 ) -> None:
     """Try blocked erasures again, once a person saw to the cause. Leaves an act.
 
+    What is kept comes due again. What never was kept is not erased: it becomes residue, until its day.
+
     Example: custody blocked release --all --tenant acme --reason "token renewed"
 
     Example: custody blocked release tgt_kq3nf2xw5d7yzr4tjm6pbhcvea2gsuol --reason "token renewed"

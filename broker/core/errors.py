@@ -122,14 +122,14 @@ class BlobExistsError(PermanentError):
 
 
 class OffsetGapError(FatalError):
-    """Entries between the store's progress and the batch are missing: accept the gap, or restore the log."""
+    """Entries between the store's progress and the batch are missing: restore the log."""
 
     code: ClassVar[str] = "offset_gap"
 
     def __init__(self, *, topic: str, partition: int, expected: int, found: int) -> None:
         super().__init__(
             f"{topic}[{partition}]: the store is at offset {expected}, the log goes on at {found}; "
-            "nothing was written. Restore the log, or accept the gap"
+            "nothing was written. Restore the log"
         )
         self.topic = topic
         self.partition = partition

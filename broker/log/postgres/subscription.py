@@ -261,7 +261,7 @@ def start_of(place: TopicPartition, start: Start, wanted: int | None) -> int:
     if offset > start.end:
         raise LogChangedError(
             f"{place.topic}[{place.partition}] ends at {start.end}, before offset {offset} that was to be read next: "
-            "the log lost entries, or is another one. Restore it, or accept the loss"
+            "the log lost entries, or is another one. Restore it"
         )
     return offset
 
