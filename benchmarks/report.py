@@ -29,7 +29,7 @@ def document(result: Result, *, where: Mapping[str, object]) -> dict[str, Any]:
         **where,
         "parameters": dict(result.parameters),
         "comparisons": [_compared(one) for one in result.comparisons],
-        "figures": dict(result.figures),
+        "figures": {name: round(value, _DIGITS) for name, value in result.figures.items()},
     }
 
 

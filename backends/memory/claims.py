@@ -19,7 +19,7 @@ WELL_PAST = timedelta(days=1)
 
 
 def claim_due(tables: Tables, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
-    """Claims targets; one with a part whose bytes are not kept goes back to waiting."""
+    """Claims targets; one with a part whose fate is open, or none whose bytes are kept, goes back."""
     for target in tables.targets.values():
         if _is_expired(target, now):
             target.state, target.due_at, target.reason = TargetState.EXPIRED, None, target.reason or "past_deadline"
@@ -44,8 +44,8 @@ def _due(tables: Tables, now: datetime) -> list[Key]:
 
 def _claim(tables: Tables, key: Key, now: datetime, lease: timedelta) -> ClaimedTarget | None:
     target, naming, tenant = tables.targets[key], tables.naming(key), key[0]
-    known = all((tenant, one.part.record_id) in tables.records and tables.is_kept(one) for one in naming)
-    if not naming or not known:
+    known = all((tenant, one.part.record_id) in tables.records and tables.result_of(one) for one in naming)
+    if not known or not any(tables.is_kept(one) for one in naming):
         target.state, target.due_at, target.reason = TargetState.WAITING, None, None
         return None
     target.state, target.due_at, target.reason = TargetState.COMMANDED, now + lease, None

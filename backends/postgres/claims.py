@@ -29,7 +29,7 @@ async def claim_due(connection: Connection, *, now: datetime, limit: int, lease:
     """Claims targets within the transaction that `connection` is in.
 
     That a target is due was decided when its last part was kept. What names it now is looked at once more: a target
-    with a part whose bytes are not kept goes back to waiting.
+    with a part whose fate is open, or with none whose bytes are kept, goes back to waiting.
     """
     await connection.execute(query("records/expire_targets"), now, now - WELL_PAST, _EXPIRE_AT_ONCE)
     due = await connection.fetch(query("records/lock_due"), now, limit)
