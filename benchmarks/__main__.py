@@ -48,7 +48,9 @@ Entries = Annotated[int, typer.Option("--entries", min=1000, help="Log entries i
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 Long = Annotated[bool, typer.Option("--long", help="With all: the demos of the memory benchmark too.")]
 Machine = Annotated[str | None, typer.Option("--machine", metavar="WORDS", help="What to call this machine.")]
-Folder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the JSON goes.")]
+Folder = Annotated[
+    Path, typer.Option("--results", metavar="DIR", show_default="benchmarks/results", help="Where the JSON goes.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import secrets
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -167,7 +167,10 @@ class Runner:
             concurrency=self.settings.workers.erase_concurrency,
         )
         subscription = await self._subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
-        await self._delivery("erase", subscription, eraser.handle, eraser.set_aside).run()
+        delivery = self._delivery("erase", subscription, eraser.handle, eraser.set_aside)
+        # Two batches, since the commit of the one before may have failed, are what a restart takes for repeated.
+        delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries // 2)
+        await delivery.run()
 
     async def _claim(self) -> None:
         log = await self.log()

@@ -42,6 +42,26 @@ async def test_media_are_fetched_while_the_record_store_is_away(open_wide_stage:
         assert await stage.dead_letters() == 0
 
 
+async def test_nothing_is_erased_while_the_blob_store_is_away(open_wide_stage: OpenStage, fault_seed: int) -> None:
+    async with open_wide_stage(StageOptions(seed=fault_seed)) as stage:
+        await stage.start()
+        await stage.play()
+        await stage.settled()
+        erased = len(list(stage.provider.deletes()))
+        blobs = stage.servers.by_role["blobs"]
+
+        await blobs.kill() if fault_seed % 2 else await blobs.stop()
+        await stage.play()
+        await stage.until("all else is done", lambda: _only_parts_are_open(stage))
+        assert len(list(stage.provider.deletes())) == erased
+        assert await stage.dead_letters() == 0
+        await blobs.restart()
+        account = await stage.settled()
+
+        assert account.dead == 0
+        assert set(account.parts_lost_by_reason) <= {"gone"}
+
+
 async def test_while_the_log_is_down_the_provider_is_asked_to_come_again(
     open_wide_stage: OpenStage, fault_seed: int
 ) -> None:
@@ -96,6 +116,12 @@ async def _all_are_fetched(stage: Stage) -> bool:
         return False
     (row,) = await stage.servers.fetch("blobs", _FETCHED)
     return bool(row["count"] == sum(not one["gone"] for one in stage.provider.media()))
+
+
+async def _only_parts_are_open(stage: Stage) -> bool:
+    """Whether everything is kept but for parts, and every record that names one waits for it."""
+    problems = await stage.pending()
+    return bool(problems) and all("open" in problem for problem in problems)
 
 
 async def _has_delivered(stage: Stage, goal: int) -> bool:

@@ -13,6 +13,7 @@ from tests.stage.stage import ALONE, WORKERS, StageOptions
 
 if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
+    from tests.stage.stage import Stage
 
 
 async def test_sigterm_ends_each_process_with_its_batch_finished(open_stage: OpenStage, fault_seed: int) -> None:
@@ -21,6 +22,7 @@ async def test_sigterm_ends_each_process_with_its_batch_finished(open_stage: Ope
     async with open_stage(StageOptions(seed=fault_seed, processes=ALONE)) as stage:
         await stage.start()
         for _ in range(2):
+            await stage.until("all are up", lambda: _are_up(stage))
             playing = asyncio.create_task(stage.play(60))
             await asyncio.sleep(chance.uniform(0.2, 1.5))
             codes = await stage.dismiss(*chance.sample(WORKERS, len(WORKERS)))
@@ -34,3 +36,8 @@ async def test_sigterm_ends_each_process_with_its_batch_finished(open_stage: Ope
         account = await stage.settled()
 
         assert account.dead == 0
+
+
+async def _are_up(stage: Stage) -> bool:
+    """Whether every process answers: until then it has not begun, and a signal ends it as any program."""
+    return all([(await actor.health("live"))[0] == 200 for actor in stage.actors.values()])

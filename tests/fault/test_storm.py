@@ -27,7 +27,9 @@ _OFTEN = (
     "wrong_digest",
     "lost_answers",
 )
-_AT_EACH_CALL = ("expired_media_urls", "damaged_download", "unauthorized", "throttled", "server_errors", "slow")
+_AT_EACH_CALL = ("expired_media_urls", "unauthorized", "throttled", "slow")
+_MOST_OFTEN = ("damaged_download", "server_errors")
+"""Together these show whether a few damaged downloads are told from a few failures of any kind."""
 _LOST = """
 SELECT convert_from(target.object_id, 'UTF8') AS media, part.reason
 FROM custody_pas.part_states AS part JOIN custody_pas.targets AS target USING (tenant, target_id)
@@ -44,6 +46,7 @@ async def test_a_storm_at_the_provider_loses_only_what_the_provider_lost(
     wild = Misbehaviour(
         **{name: chance.uniform(0.05, 0.2) for name in _OFTEN},
         **{name: chance.uniform(0.02, 0.12) for name in _AT_EACH_CALL},
+        **{name: chance.uniform(0.25, 0.35) for name in _MOST_OFTEN},
         slow_seconds=0.3,
     )
     async with open_stage(StageOptions(seed=fault_seed, misbehaviour=wild)) as stage:

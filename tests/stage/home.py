@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from connectors.simulator.misbehaviour import Misbehaviour
 
-_PORTS = range(20_000, 30_000)
-"""Below what systems hand out to outgoing connections: whoever dials a dead worker's port may not be given it."""
+_PORTS = range(11_000, 19_900)
+"""Below what systems hand out to outgoing connections, since whoever dials a dead worker may not be given its port; and
+apart from the ports of embedded servers."""
 _DELIVERY = DeliveryConfig(batch_limit=8, in_flight=4, outstanding=24, retry_longest_seconds=2.5)
 _MEDIA = MediaConfig(expiring_seconds=3_600)
 _WORKERS = {

@@ -45,6 +45,11 @@ TOGETHER: Mapping[str, Sequence[str]] = {"edge": ("edge",), "rest": WORKERS[1:]}
 """Two processes, for tests in which nobody is killed: they start sooner."""
 
 _LOOK_SECONDS = 0.1
+_OPEN_TARGETS = """
+SELECT t.tenant, t.target_id, t.state, t.reason, t.attempt, r.attempt AS receipt, r.outcome, r.evidence, r.witnessed
+FROM custody_pas.targets AS t LEFT JOIN custody_pas.receipts AS r USING (tenant, target_id)
+WHERE t.state IN ('waiting', 'due', 'commanded', 'blocked') ORDER BY t.target_id, r.receipt_number LIMIT 20
+"""
 _PATIENCE_SECONDS = 90.0
 
 
@@ -244,7 +249,8 @@ class Stage:
     async def _told(self) -> str:
         """Everything that helps to see why."""
         tails = [f"--- {one.name}, started {one.starts} times:\n{one.tail()}" for one in self.actors.values()]
-        return "\n".join([f"seed {self.options.seed}", *await self.pending(), *tails])
+        targets = [str(dict(row)) for row in await self.servers.fetch("records", _OPEN_TARGETS)]
+        return "\n".join([f"seed {self.options.seed}", *await self.pending(), *targets, *tails])
 
     # --- setting up ---
 
