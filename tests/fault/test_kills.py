@@ -66,6 +66,25 @@ async def test_killed_at_any_moment(open_private_stage: OpenStage, fault_seed: i
         assert await stage.dead_letters() == 0
 
 
+async def test_deletes_of_a_worker_that_did_not_live_to_tell_count_as_its_own(
+    open_stage: OpenStage, fault_seed: int
+) -> None:
+    patient = {"workers": {"erase_lease_seconds": 60.0}}
+    async with open_stage(StageOptions(seed=fault_seed, overrides=patient)) as stage:
+        await stage.employ("edge", ("edge",))
+        await stage.employ("rest", ("archive", "media", "relay", "claim"))
+        while len(await _commanded(stage)) < 40:
+            await stage.play()
+            await stage.until("all is commanded", lambda: _waits_for_erasure(stage))
+        moments = ("connector.erase", "after", 1 + fault_seed % 8), ("log.append", "before", 1)
+        kills = [Kill(step=step, moment=moment, count=count) for step, moment, count in moments]
+        erase = await stage.employ("erase", ("erase",), kills=kills)
+        account = await stage.settled()
+
+        assert erase.struck == kills
+        assert account.erased == sum(one["outcome"] == "erased" for one in stage.provider.deletes())
+
+
 def _kills(worker: str, chance: random.Random) -> list[Kill]:
     """Each step and moment once, in any order and at any of its first arrivals."""
     once = worker == "claim"  # what it does, it does once: the last thing last
@@ -94,3 +113,16 @@ async def _has_room(stage: Stage) -> bool:
 
 async def _has_unclaimed(stage: Stage) -> bool:
     return await stage.unclaimed() > 0
+
+
+async def _commanded(stage: Stage) -> list[object]:
+    return [*await stage.servers.fetch("records", "SELECT FROM custody_pas.targets WHERE state = 'commanded'")]
+
+
+async def _waits_for_erasure(stage: Stage) -> bool:
+    """Whether nothing is left to do but to erase."""
+    problems = await stage.pending()
+    undecided = await stage.servers.fetch(
+        "records", "SELECT FROM custody_pas.targets WHERE state IN ('waiting', 'due')"
+    )
+    return bool(problems) and all(" open is " in one for one in problems) and not undecided
