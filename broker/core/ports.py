@@ -128,6 +128,11 @@ class EventLog(Protocol):
         """Differs between two logs, and between a log and its successor after a restore; stable otherwise."""
         ...
 
+    @property
+    def entry_bytes(self) -> int:
+        """The most that one entry may have, key and headers included; `append` refuses more as `TooLargeError`."""
+        ...
+
     async def append(self, entries: Sequence[NewEntry]) -> None:
         """Durable on return, in order within a key. `LogUnavailableError`: the caller may not take any as written."""
         ...

@@ -78,13 +78,17 @@ class PostgresLog:
     def identity(self) -> str:
         return self._connections.identity
 
+    @property
+    def entry_bytes(self) -> int:
+        return self._options.entry_bytes
+
     async def append(self, entries: Sequence[NewEntry]) -> None:
         """See `EventLog.append`; all of the entries are written, or none.
 
         Raises:
             LogUnavailableError: whether they were written is not known; all or none.
             UnknownTopicError: create the topic first; nothing was written.
-            TooLargeError: more bytes than `append_bytes`; nothing was written.
+            TooLargeError: an entry over `entry_bytes`, or more together than `append_bytes`; nothing was written.
         """
         await self._appender.append(entries)
 

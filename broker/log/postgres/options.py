@@ -22,6 +22,7 @@ class PostgresLogOptions:
         notify_seconds: the least time between two notifications of one process.
         group_entries: how many entries of several callers may go into one transaction.
         group_bytes: how many bytes of them.
+        entry_bytes: the most that one entry may have, key and headers included.
         append_bytes: the most that one call of `append` may carry.
         fetch_bytes: values of so many bytes at most come with one fetch, or a single larger one.
         trim_entries: how many entries one transaction takes away.
@@ -37,6 +38,7 @@ class PostgresLogOptions:
     notify_seconds: float = 0.005
     group_entries: int = 5000
     group_bytes: int = 8 * 2**20
+    entry_bytes: int = 16 * 2**20
     append_bytes: int = 128 * 2**20
     fetch_bytes: int = 16 * 2**20
     trim_entries: int = 500

@@ -1,0 +1,1 @@
+"""The event log on Kafka: FastStream on aiokafka, behind the same seam as the log on Postgres."""
