@@ -45,7 +45,8 @@ class KafkaLogOptions:
         security: how to log in.
         client_id: how the brokers name this client in their logs and quotas.
         instance: this process's name among the members of its groups (static membership): a worker that restarts under
-            its name within `session_seconds` gets its partitions back without a rebalance. None: a new member each time.
+            its name within `session_seconds` gets its partitions back without a rebalance. None: a new member each
+            time.
         replication: replicas of a topic that Custody creates.
         min_insync: how many of them must have an entry before an append returns.
         entry_bytes: the most that one entry may have, key and headers included; topics are created to take it.
