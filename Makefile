@@ -45,6 +45,10 @@ fault: .venv/.ready ## Run the fault tests with many seeds; again after an inter
 	@$(BIN)/pytest -m fault --fault-seeds=$(SEEDS) --progress=$(PROGRESS) $(ARGS)
 	@rm -f $(PROGRESS)
 
+.PHONY: mutants
+mutants: .venv/.ready ## Take out each protection, and expect its test to fail (ARGS="05", ARGS="--json")
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
 .PHONY: bench
 bench: .venv/.ready ## Measure next to a floor in the same run (ARGS="archive")
 	@$(BIN)/python -m benchmarks $(ARGS)

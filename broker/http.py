@@ -1,7 +1,7 @@
 """The HTTP side of a process: webhook routes, and health for whoever runs it.
 
-Readiness means that the log answers. Liveness means that every worker's loop turns, never that a dependency answers: an
-outage of the store must not restart anything.
+Readiness means that the log answers. Liveness means that every worker's loop turns and none of its partitions stands
+still, never that a dependency answers: an outage of the store must not restart anything.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from broker.core.ports import EventLog
     from broker.workers.deliver import Pulse
 
-FROZEN_AFTER_SECONDS = 120.0
 logger = structlog.get_logger(__name__)
 
 
@@ -53,19 +52,25 @@ class Process(Protocol):
 
 @dataclass(slots=True)
 class Liveness:
-    """Whether every loop has turned lately. Looked at by whoever asks, so that asking costs no timer."""
+    """Whether every loop has turned lately, and every partition moved on; looked at by whoever asks."""
 
+    frozen_after_seconds: float
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def frozen(self, pulses: Mapping[str, Pulse], now: float) -> list[str]:
-        """The workers whose loop has not turned for `FROZEN_AFTER_SECONDS`."""
+        """The workers whose loop has not turned for so long, and the partitions that have not moved on."""
         frozen = []
         for name, pulse in pulses.items():
             beats, since = self.seen.get(name, (-1, now))
             if beats != pulse.beats:
                 self.seen[name] = (pulse.beats, now)
-            elif now - since > FROZEN_AFTER_SECONDS:
+            elif now - since > self.frozen_after_seconds:
                 frozen.append(name)
+            frozen += [
+                f"{name} {place.topic}/{place.partition}"
+                for place, seconds in pulse.standing.items()
+                if seconds > self.frozen_after_seconds
+            ]
         return frozen
 
 
@@ -74,7 +79,7 @@ class Health:
     """The health routes of a process."""
 
     process: Process
-    liveness: Liveness = field(default_factory=Liveness)
+    liveness: Liveness
 
     def routes(self) -> list[BaseRoute]:
         """`/health/live`, `/health/ready`, and `/health/workers` for a person."""
@@ -85,7 +90,7 @@ class Health:
         ]
 
     async def live(self, _request: Request) -> JSONResponse:
-        """200 while every loop turns; 503 names those that do not."""
+        """200 while every loop turns and every partition moves on; 503 names those that do not."""
         frozen = self.liveness.frozen(self.process.pulses, time.monotonic())
         return JSONResponse({"live": not frozen, "frozen": frozen}, status_code=503 if frozen else 200)
 
@@ -123,9 +128,18 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(routes: Sequence[BaseRoute], process: Process, *, host: str, port: int, drain_seconds: float) -> None:
+async def serve(
+    routes: Sequence[BaseRoute],
+    process: Process,
+    *,
+    host: str,
+    port: int,
+    drain_seconds: float,
+    frozen_after_seconds: float,
+) -> None:
     """Serves until the process is to stop, then lets requests under way finish. Port 0 takes a free one."""
-    application = Starlette(routes=[*routes, *Health(process).routes()])
+    health = Health(process, Liveness(frozen_after_seconds))
+    application = Starlette(routes=[*routes, *health.routes()])
     config = uvicorn.Config(
         application,
         log_config=None,

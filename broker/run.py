@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -25,14 +26,17 @@ from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.http import serve
 from broker.settings import Settings
-from broker.workers import archive, claim, erase, media, relay, tidy
+from broker.workers import archive, claim, erase, media, relay, tidy, watch
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
 
+_LOOKS_BEFORE_FROZEN = 4
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
 T = TypeVar("T")
@@ -88,11 +92,20 @@ class Runner:
             )
         ]
         edge = self.settings.edge
-        await serve(routes, self, host=edge.host, port=edge.port, drain_seconds=edge.drain_seconds)
+        await self._serve(routes, port=edge.port, drain_seconds=edge.drain_seconds)
 
     async def _serve_health(self) -> None:
-        port = self.settings.health_port or 0
-        await serve([], self, host=self.settings.edge.host, port=port, drain_seconds=0)
+        await self._serve([], port=self.settings.health_port or 0, drain_seconds=0)
+
+    async def _serve(self, routes: Sequence[Route], *, port: int, drain_seconds: float) -> None:
+        await serve(
+            routes,
+            self,
+            host=self.settings.edge.host,
+            port=port,
+            drain_seconds=drain_seconds,
+            frozen_after_seconds=self.settings.workers.frozen_after_seconds,
+        )
 
     async def _archive(self) -> None:
         log, store = await self.log(), await self._records()
@@ -108,7 +121,7 @@ class Runner:
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
-        await keeper.delivery.run()
+        await self._deliver(keeper.delivery, log, archive.GROUP)
 
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
@@ -136,7 +149,8 @@ class Runner:
             pulse=self._pulse("media"),
         )
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._delivery("scan", subscription, scanner.handle, scanner.set_aside).run())
+            scanning = self._delivery("scan", subscription, scanner.handle, scanner.set_aside)
+            group.create_task(self._deliver(scanning, log, scan.GROUP))
             group.create_task(worker.run())
 
     async def _relay(self) -> None:
@@ -170,7 +184,7 @@ class Runner:
         delivery = self._delivery("erase", subscription, eraser.handle, eraser.set_aside)
         # Two batches, since the commit of the one before may have failed, are what a restart takes for repeated.
         delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries // 2)
-        await delivery.run()
+        await self._deliver(delivery, log, erase.GROUP)
 
     async def _claim(self) -> None:
         log = await self.log()
@@ -193,6 +207,21 @@ class Runner:
             poll_seconds=self.settings.workers.tidy_poll_seconds,
             pulse=self._pulse("tidy"),
         ).run()
+
+    async def _deliver(self, delivery: Delivery, log: EventLog, group: str) -> None:
+        """Turns a worker's loop, and watches that each of its partitions moves on."""
+        watcher = watch.Watch(
+            log=log,
+            group=group,
+            subscription=delivery.subscription,
+            pulse=delivery.pulse,
+            stop=self.stop,
+            poll_seconds=self.settings.workers.frozen_after_seconds / _LOOKS_BEFORE_FROZEN,
+            monotonic=time.monotonic,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(delivery.run())
+            tasks.create_task(watcher.run())
 
     def _delivery(self, worker: str, subscription: app.Subscription, handler: Handler, set_aside: SetAside) -> Delivery:
         return Delivery(

@@ -152,6 +152,7 @@ class WorkerSettings(BaseModel):
     relay_poll_seconds: float = Field(default=0.25, gt=0, le=3600, examples=[0.25])
     claim_poll_seconds: float = Field(default=30.0, gt=0, le=86_400, examples=[30])
     tidy_poll_seconds: float = Field(default=300.0, gt=0, le=86_400, examples=[300])
+    frozen_after_seconds: float = Field(default=120.0, ge=1, le=86_400, examples=[120])
     witness_seconds: float = Field(default=900.0, gt=0, le=86_400, examples=[900])
 
 

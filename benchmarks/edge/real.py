@@ -16,7 +16,7 @@ from broker.core.ports import EventLog
 from broker.http import serve
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.servers import now
-from broker.settings import PostgresSettings, Profile, TelemetrySettings
+from broker.settings import PostgresSettings, Profile, TelemetrySettings, WorkerSettings
 from broker.telemetry import configure_logging
 from broker.workers.deliver import Pulse
 from connectors.whatsapp_cloud import webhook
@@ -53,7 +53,10 @@ async def main(orders: Orders) -> None:
     log = await PostgresLog.open(wanted.log_dsn, options=options, metrics=metrics)
     edge = OneEdge(log)
     routes = _routes(log, metrics, frozen=wanted.frozen)
-    serving = asyncio.create_task(serve(routes, edge, host=HOST, port=wanted.port, drain_seconds=1))
+    frozen_after_seconds = WorkerSettings().frozen_after_seconds
+    serving = asyncio.create_task(
+        serve(routes, edge, host=HOST, port=wanted.port, drain_seconds=1, frozen_after_seconds=frozen_after_seconds)
+    )
     await account(orders)
     edge.stop.set()
     await serving

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -36,12 +36,16 @@ class _YieldedError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Pulse:
-    """A worker's signs of life. `beats` grows while the loop turns, whatever its dependencies do."""
+    """A worker's signs of life. `beats` grows while the loop turns, whatever its dependencies do.
+
+    `standing`: for how many seconds a partition has not moved though entries wait there.
+    """
 
     beats: int = 0
     handled: int = 0
     waiting_for: str | None = None
     stopped: dict[TopicPartition, str] = field(default_factory=dict)
+    standing: Mapping[TopicPartition, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)

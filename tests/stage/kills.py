@@ -1,7 +1,8 @@
 """Where a worker may be made to die: the seams, watched from outside, so that production code has no hooks.
 
 A kill is written `step:moment:count`, such as `records.keep:after:3`: SIGKILL to the own process right after the third
-batch was kept. Looks that find nothing are not counted after the fact. With `:SIGSTOP` behind it freezes instead.
+batch was kept. Looks that find nothing are not counted after the fact. With `:SIGSTOP` behind it freezes instead; with
+`:HOLD` what is fetched from partition 0 never arrives from then on, as from a consumer that is stuck.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ STEPS = (
     "connector.erase",
 )
 MOMENTS = ("before", "after")
+HOLD = "HOLD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
-    """At the `count`-th arrival at `moment` of `step`, the process sends itself a signal: SIGKILL or SIGSTOP."""
+    """What happens to a process at the `count`-th arrival at `moment` of `step`: SIGKILL, SIGSTOP or HOLD."""
 
     step: str
     moment: str
@@ -56,6 +58,13 @@ class Fuse:
     def __init__(self, kill: Kill | None) -> None:
         self._kill = kill
         self._arrivals = 0
+        self._holds = False
+
+    def withhold(self, step: str, result: Any) -> Any:  # noqa: ANN401 - whatever the call gave back
+        """What arrives of a result: of a fetch that is stuck, nothing of partition 0."""
+        if not self._holds or step != "subscription.fetch":
+            return result
+        return [entry for entry in result if entry.partition]
 
     def arrive(self, step: str, moment: str) -> None:
         if self._kill is None or (step, moment) != (self._kill.step, self._kill.moment):
@@ -63,6 +72,9 @@ class Fuse:
         self._arrivals += 1
         if self._arrivals == self._kill.count:
             os.write(2, f"struck at {self._kill}\n".encode())
+            if self._kill.signal == HOLD:
+                self._holds = True
+                return
             os.kill(os.getpid(), signal.Signals[self._kill.signal])
 
 
@@ -89,7 +101,7 @@ class Watched:
             result = await call(*arguments, **named)
             if result is None or result:
                 self._fuse.arrive(step, "after")
-            return result
+            return self._fuse.withhold(step, result)
 
         return watched
 

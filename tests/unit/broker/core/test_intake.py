@@ -233,6 +233,12 @@ def test_an_identity_without_a_native_key_is_always_recorded() -> None:
     assert len(take(change(nameless, nameless), known=registry(account("claims"))).entries) == 2
 
 
+def test_messages_of_one_conversation_are_records_of_their_own_though_their_texts_are_the_same() -> None:
+    found = records(take(change(*(item(number) for number in range(20))), known=registry(account("claims"))))
+    assert len({one.envelope.conversation for one in found}) == 1
+    assert len({one.envelope.record_id for one in found}) == 20
+
+
 def test_a_message_delivered_twice_is_an_entry_each_time() -> None:
     known, recent = registry(account("claims")), RecentIds(10)
     both = [take(change(item(1)), known=known, recent=recent) for _ in range(2)]

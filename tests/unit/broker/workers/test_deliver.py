@@ -161,6 +161,24 @@ async def test_lost_ownership_leaves_the_batch_and_reads_it_again_if_it_is_ours(
     assert [offset for _, offset in harness.handled] == list(range(20))
 
 
+async def test_lost_ownership_rewinds_every_partition_of_the_batch() -> None:
+    losses = 3
+
+    def lose(_batch: Sequence[LogEntry]) -> None:
+        nonlocal losses
+        if losses:
+            losses -= 1
+            raise OwnershipLostError("elsewhere")
+
+    mixed = [one for pair in zip(entries(6), entries(6, RIGHT), strict=True) for one in pair]
+    harness = Harness(mixed, lose)
+    await harness.run_until(lambda: harness.subscription.committed == {LEFT: 6, RIGHT: 6})
+    assert sorted(harness.handled, key=lambda one: (one[0], one[1])) == [
+        *((LEFT, offset) for offset in range(6)),
+        *((RIGHT, offset) for offset in range(6)),
+    ]
+
+
 async def test_a_failed_commit_is_made_up_for() -> None:
     harness = Harness(entries(3))
     harness.subscription.commit_fault = LogUnavailableError("down")
