@@ -14,7 +14,7 @@ from broker.core.erasure import TargetState
 from broker.core.errors import LogChangedError
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
-from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget
+from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget, SealedRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -80,6 +80,19 @@ class MemoryRecords:
         for (owner, _), row in list(self.tables.records.items()):
             if owner == tenant:
                 yield _kept(row)
+
+    async def sealed(self, tenant: str) -> AsyncIterator[SealedRecord]:
+        for (owner, record_id), row in list(self.tables.records.items()):
+            if owner == tenant:
+                yield SealedRecord(
+                    tenant=owner,
+                    record_id=record_id,
+                    envelope=row.envelope,
+                    arrival=row.arrival,
+                    content=row.record.content.data,
+                    record_digest=row.record_digest,
+                    arrival_digest=row.arrival_digest,
+                )
 
     async def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
         for (owner, record_id, number), part in list(self.tables.parts.items()):

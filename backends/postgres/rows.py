@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from broker.core.errors import AlteredRecordError
 from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
 from broker.core.plan import Existing
-from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress
+from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress, SealedRecord
 from broker.core.topics import Stream, TopicPartition
 
 if TYPE_CHECKING:
@@ -241,10 +243,11 @@ def policy_of(row: asyncpg.Record) -> ErasurePolicy:
 
 
 def kept_record(row: asyncpg.Record) -> KeptRecord:
-    """A record as it was kept."""
+    """A record as it was kept. `AlteredRecordError` for a row that is none."""
+    envelope, arrival = _decoded(row)
     record = Record(
-        envelope=_envelopes.decode(row["envelope"]),
-        arrival=_arrivals.decode(row["arrival"]),
+        envelope=envelope,
+        arrival=arrival,
         content=Content(encoding=row["encoding"], data=row["content"], key_id=_or_unset(row["key_id"])),
         fingerprint=_or_unset(row["fingerprint"]),
     )
@@ -256,6 +259,25 @@ def kept_record(row: asyncpg.Record) -> KeptRecord:
         record_digest=row["record_digest"].hex(),
         arrival_digest=row["arrival_digest"].hex(),
         variant_of=row["variant_of"],
+    )
+
+
+def _decoded(row: asyncpg.Record) -> tuple[Envelope, Arrival]:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what they say may quote the row
+        return _envelopes.decode(row["envelope"]), _arrivals.decode(row["arrival"])
+    raise AlteredRecordError(f"record {row['record_id']} is not what was kept: see custody report --verify")
+
+
+def sealed_record(row: asyncpg.Record) -> SealedRecord:
+    """A row's own bytes, undecoded: whatever became of them is the reader's to find out."""
+    return SealedRecord(
+        tenant=row["tenant"],
+        record_id=row["record_id"],
+        envelope=row["envelope"],
+        arrival=row["arrival"],
+        content=row["content"],
+        record_digest=row["record_digest"],
+        arrival_digest=row["arrival_digest"],
     )
 
 

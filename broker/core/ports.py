@@ -287,6 +287,19 @@ class KeptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRecord:
+    """A row as it lies in the store: its bytes undecoded, beside the digests (32 bytes) that were kept with them."""
+
+    tenant: str
+    record_id: str
+    envelope: bytes = field(repr=False)
+    arrival: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+    record_digest: bytes
+    arrival_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPart:
     """A part whose bytes lie in the blob store.
 
@@ -412,6 +425,10 @@ class RecordStore(Protocol):
 
     def records(self, tenant: str) -> AsyncIterator[KeptRecord]:
         """Every record of a tenant, streamed in bounded memory."""
+        ...
+
+    def sealed(self, tenant: str) -> AsyncIterator[SealedRecord]:
+        """Every row of a tenant, its bytes as they lie there, streamed: for whoever hashes them again."""
         ...
 
     def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
@@ -603,6 +620,7 @@ __all__ = [
     "OpenPart",
     "Progress",
     "RecordStore",
+    "SealedRecord",
     "StartAt",
     "Subscription",
     "Tally",
