@@ -18,7 +18,6 @@ from broker.reporting import FIGURES, Report, TenantReport, summed, tenant_repor
 from broker.verifying import verify as verify_tenant
 
 if TYPE_CHECKING:
-    from broker.core.account import Account
     from broker.core.ports import BlobStore, RecordStore
 
 Day = Annotated[
@@ -100,7 +99,7 @@ async def _verified(one: TenantReport, store: RecordStore, blobs: BlobStore) -> 
 def as_document(report: Report) -> dict[str, Any]:
     """The report as one JSON document: the sums of all tenants on top."""
     return {
-        **_plain(report.figures),
+        **output.plain(report.figures),
         "unclaimed": report.unclaimed,
         "closes": not report.problems,
         "problems": report.problems,
@@ -111,7 +110,7 @@ def as_document(report: Report) -> dict[str, Any]:
 def _tenant_document(one: TenantReport) -> dict[str, Any]:
     held = one.texts
     document: dict[str, Any] = {
-        **_plain(one.figures),
+        **output.plain(one.figures),
         "closes": not one.problems,
         "problems": one.problems,
         "zone": one.zone,
@@ -125,10 +124,6 @@ def _tenant_document(one: TenantReport) -> dict[str, Any]:
     if one.verified is not None:
         document["verified"] = verified.as_document(one.verified)
     return document
-
-
-def _plain(figures: Account) -> dict[str, Any]:
-    return {name: value for name, value in output.plain(figures).items() if name != "unclaimed"}
 
 
 def _by_day_names() -> tuple[str, ...]:

@@ -56,9 +56,10 @@ class Glimpse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The account, and whether the provider's own word agrees with it."""
+    """The account, and whether the provider's own word agrees with it. `unclaimed` bodies are counted apart."""
 
     accounts: Mapping[str, Account]
+    unclaimed: int
     verdict: Verdict
     provider: Mapping[str, Any]
     seconds: float
@@ -179,6 +180,7 @@ class Demo:
         self.workers.check()
         return Outcome(
             accounts=await self._accounts(),
+            unclaimed=await count_unclaimed(self.log),
             verdict=await judge.verdict(),
             provider=await self.provider.summary(),
             seconds=time.monotonic() - self._started,
