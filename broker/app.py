@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from broker.core.entropy import SeededEntropy
 from broker.core.errors import SettingsError
 from broker.core.ports import Subscription
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
@@ -44,6 +46,7 @@ __all__ = [
     "capabilities",
     "embedded",
     "entered",
+    "entropy",
     "live_registry",
     "metrics",
     "now",
@@ -133,6 +136,11 @@ async def live_registry(settings: Settings) -> AsyncIterator[LiveRegistry]:
     live.on_change(LOGS.permit_registered)
     async with live.watching():
         yield live
+
+
+def entropy(settings: Settings) -> Entropy:
+    """Where salts and ids come from: the system, or, to repeat a demo, a seed."""
+    return secrets.token_bytes if settings.seed is None else SeededEntropy(settings.seed)
 
 
 def metrics(settings: Settings) -> OtelMetrics:

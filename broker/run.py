@@ -7,7 +7,6 @@ given back at once. A server that is down at the start is waited for: no worker 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -21,6 +20,7 @@ from broker import app
 from broker.core.delivery import DeliveryPolicy, code_of
 from broker.core.errors import CustodyError, RetryableError
 from broker.core.metrics import Metrics
+from broker.core.ports import Entropy
 from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.http import serve
@@ -50,8 +50,12 @@ class Runner:
     stop: asyncio.Event
     exits: AsyncExitStack
     pulses: dict[str, Pulse] = field(default_factory=dict)
+    entropy: Entropy = field(init=False)
     _seen: Witness | None = None
     _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.entropy = app.entropy(self.settings)
 
     async def run(self, names: Sequence[str]) -> None:
         """Runs these until `stop`; the first that fails for good ends them all."""
@@ -82,7 +86,7 @@ class Runner:
                 registry=self.registry,
                 log=log,
                 clock=app.now,
-                entropy=secrets.token_bytes,
+                entropy=self.entropy,
                 metrics=self.metrics,
                 draining=self.stop.is_set,
             )
@@ -103,7 +107,7 @@ class Runner:
             capabilities={name: one.capabilities for name, one in (await self._connectors()).items()},
             metrics=self.metrics,
             clock=app.now,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
@@ -123,7 +127,7 @@ class Runner:
                 registry=self.registry,
                 blobs=blobs,
                 witness=self._witness(),
-                entropy=secrets.token_bytes,
+                entropy=self.entropy,
             ),
             metrics=self.metrics,
             clock=app.now,
@@ -163,7 +167,7 @@ class Runner:
             witness=self._witness(),
             metrics=self.metrics,
             clock=app.now,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
             concurrency=self.settings.workers.erase_concurrency,
         )
         subscription = await self._subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
@@ -179,7 +183,7 @@ class Runner:
             subscription=await self._subscribe(log, claim.GROUP, [Stream.BODIES]),
             connectors=await self._connectors(),
             registry=self.registry,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),

@@ -179,6 +179,8 @@ class Settings(BaseSettings):
     )
 
     profile: Profile = Field(default=Profile.DEVELOPMENT, examples=["production"])
+    seed: int | None = Field(default=None, examples=[1])
+    """Salts and ids are drawn from it, so that a demo can be repeated. Whoever knows it can undo every salt."""
     registry: Path | None = Field(default=None, examples=["/etc/custody/custody.toml"])
     registry_poll_seconds: float = Field(default=1.0, gt=0, le=3600, examples=[1])
     health_port: int | None = Field(default=None, ge=0, le=65535, examples=[8401])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 """Now, aware and in UTC."""
 Entropy = Callable[[int], bytes]
-"""So many random bytes; seeded in tests and in the demo."""
+"""So many random bytes; seeded in tests and where a demo is to be repeatable: see `entropy.drawn`."""
 
 
 # --- the event log -----------------------------------------------------------------------------------------------

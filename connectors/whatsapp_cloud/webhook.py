@@ -201,7 +201,7 @@ class _Edge:
             return body
         if not is_signed(body, digest, app.secrets):
             return Outcome.UNSIGNED
-        return await self._keep(app, body)
+        return await self._keep(app, body, digest)
 
     async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
         if not self._may_fit(request.headers.get("content-length", "0")):
@@ -224,9 +224,9 @@ class _Edge:
     def _may_fit(self, announced: str) -> bool:
         return len(announced) <= _LENGTH_DIGITS and announced.isdecimal() and int(announced) <= self.limits.body_bytes
 
-    async def _keep(self, app: App, body: bytes) -> Outcome:
+    async def _keep(self, app: App, body: bytes, digest: bytes) -> Outcome:
         delivery = SignedDelivery(
-            app=app, id=new_delivery_id(self.entropy), received_at=self.clock(), connector=CONNECTOR_VERSION
+            app=app, id=new_delivery_id(self.entropy, digest), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
         intake = self._intake(body, delivery)
         try:
