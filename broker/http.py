@@ -59,14 +59,15 @@ class Liveness:
 
     def frozen(self, pulses: Mapping[str, Pulse], now: float) -> list[str]:
         """The workers whose loop has not turned for `FROZEN_AFTER_SECONDS`."""
-        frozen = []
-        for name, pulse in pulses.items():
-            beats, since = self.seen.get(name, (-1, now))
+        return [name for name, age in self.ages(pulses, now).items() if age > FROZEN_AFTER_SECONDS]
+
+    def ages(self, pulses: Mapping[str, Pulse], now: float) -> dict[str, float]:
+        """For how many seconds each worker's loop has been seen not to turn."""
+        for name, pulse in list(pulses.items()):
+            beats, _ = self.seen.get(name, (-1, now))
             if beats != pulse.beats:
                 self.seen[name] = (pulse.beats, now)
-            elif now - since > FROZEN_AFTER_SECONDS:
-                frozen.append(name)
-        return frozen
+        return {name: now - self.seen[name][1] for name in list(pulses) if name in self.seen}
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,10 @@ from broker.core.metrics import Metrics
 from broker.core.ports import Entropy
 from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
-from broker.http import serve
+from broker.core.tracing import NoTracing
+from broker.http import Liveness, serve
 from broker.settings import Settings
+from broker.tracing import OtelTracing
 from broker.workers import archive, claim, erase, media, relay, tidy
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
@@ -32,6 +35,7 @@ from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
     from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
+    from broker.measures import OtelMetrics
 
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
@@ -49,6 +53,7 @@ class Runner:
     metrics: Metrics
     stop: asyncio.Event
     exits: AsyncExitStack
+    tracing: OtelTracing | None = None
     pulses: dict[str, Pulse] = field(default_factory=dict)
     entropy: Entropy = field(init=False)
     _seen: Witness | None = None
@@ -88,6 +93,7 @@ class Runner:
                 clock=app.now,
                 entropy=self.entropy,
                 metrics=self.metrics,
+                tracing=self.tracing or NoTracing(),
                 draining=self.stop.is_set,
             )
         ]
@@ -111,7 +117,8 @@ class Runner:
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
-        keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
+        handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
+        keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         await keeper.delivery.run()
 
     async def _media(self) -> None:
@@ -156,6 +163,7 @@ class Runner:
             poll_seconds=workers.relay_poll_seconds,
             policy=self._policy(),
             pulse=self._pulse("relay"),
+            tracing=self.tracing or NoTracing(),
         ).run()
 
     async def _erase(self) -> None:
@@ -252,7 +260,11 @@ class Runner:
         found = await app.open_connectors(self.settings, self.registry)
         for connector in found.values():
             self.exits.push_async_callback(connector.close)
-        return found
+        if self.tracing is None:
+            return found
+        from broker.tracing import TracedConnector  # noqa: PLC0415 - OpenTelemetry's traces are for this alone
+
+        return {name: TracedConnector(one, self.tracing) for name, one in found.items()}
 
     def _opener(self, opener: Callable[[Settings], Awaitable[C]]) -> Callable[[], Awaitable[C]]:
         return lambda: app.entered(self.exits, opener(self.settings))
@@ -288,9 +300,22 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
         loop.add_signal_handler(one, stop.set)
     async with AsyncExitStack() as exits:
         registry = await exits.enter_async_context(app.live_registry(settings))
-        metrics = app.metrics(settings)
-        runner = Runner(settings=settings, registry=registry, metrics=metrics, stop=stop, exits=exits)
+        metrics, tracing = app.metrics(settings), app.tracing(settings)
+        for telemetry in (metrics, tracing):
+            if telemetry is not None:
+                exits.push_async_callback(_export, telemetry)
+        runner = Runner(settings=settings, registry=registry, metrics=metrics, stop=stop, exits=exits, tracing=tracing)
+        seen = Liveness()
+        metrics.observe("custody.delivery.last_progress_seconds", lambda: seen.ages(runner.pulses, time.monotonic()))
         await runner.run(names or WORKERS)
+
+
+async def _export(telemetry: OtelMetrics | OtelTracing) -> None:
+    """Exports what is left, in a thread: the receiver may be slow, or away."""
+    try:
+        await asyncio.to_thread(telemetry.close)
+    except Exception as error:  # noqa: BLE001 - numbers must not turn the end of the work into a failure
+        logger.warning("not exported", action="run.telemetry", error_type=type(error).__name__)
 
 
 async def _named(name: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:

@@ -156,7 +156,10 @@ class WorkerSettings(BaseModel):
 
 
 class TelemetrySettings(BaseModel):
-    """What Custody tells of itself. `log_format` auto: JSON in production and where nobody watches a terminal."""
+    """What Custody tells of itself. `log_format` auto: JSON in production and where nobody watches a terminal.
+
+    `traces_ratio` is the share of traces that are taken at all.
+    """
 
     model_config = _SECTION
 
@@ -164,6 +167,8 @@ class TelemetrySettings(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(default="auto", examples=["json"])
     metrics: Literal["none", "console", "otlp"] = Field(default="none", examples=["otlp"])
     metrics_interval_seconds: float = Field(default=60.0, ge=1, le=3600, examples=[60])
+    traces: Literal["none", "console", "otlp"] = Field(default="none", examples=["otlp"])
+    traces_ratio: float = Field(default=1.0, ge=0, le=1, examples=[0.05])
 
 
 class Settings(BaseSettings):
