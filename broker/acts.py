@@ -35,6 +35,8 @@ class Action(StrEnum):
     READ_DEAD = "read_dead"
     REDRIVE = "redrive"
     UNBLOCK = "unblock"
+    ACCEPT_GONE = "accept_gone"
+    REFETCH = "refetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         KeptPart,
         KeptRecord,
         KeptTarget,
+        LostPart,
         Progress,
         SealedRecord,
         Tally,
@@ -110,12 +111,20 @@ class PostgresRecords:
         statement = query("records/read_kept_parts")
         return self._database.stream(statement, tenant, prefetch=_PREFETCH_PARTS, read=rows.kept_part)
 
+    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+        statement = query("records/read_lost_parts")
+        return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.lost_part)
+
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
         statement = query("records/read_targets")
         return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.kept_target)
 
     async def unblock(self, tenant: str, target_ids: Sequence[str]) -> int:
         statement = query("records/unblock_targets")
+        return len(await self._database.fetch(statement, tenant, list(target_ids), self._clock()))
+
+    async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
+        statement = query("records/accept_gone")
         return len(await self._database.fetch(statement, tenant, list(target_ids), self._clock()))
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:

@@ -11,7 +11,16 @@ from msgspec import UNSET, UnsetType
 from broker.core.errors import AlteredRecordError
 from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
 from broker.core.plan import Existing
-from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress, SealedRecord
+from broker.core.ports import (
+    DeadEntry,
+    ErasurePolicy,
+    KeptPart,
+    KeptRecord,
+    KeptTarget,
+    LostPart,
+    Progress,
+    SealedRecord,
+)
 from broker.core.topics import Stream, TopicPartition
 
 if TYPE_CHECKING:
@@ -292,6 +301,18 @@ def kept_part(row: asyncpg.Record) -> KeptPart:
         kept_at=row["kept_at"],
         shared=row["shared"],
         sha256=row["sha256"],
+    )
+
+
+def lost_part(row: asyncpg.Record) -> LostPart:
+    """A part whose bytes were given up."""
+    return LostPart(
+        record_id=row["record_id"],
+        number=row["number"],
+        target_id=row["target_id"],
+        media_kind=row["media_kind"],
+        reason=row["reason"],
+        lost_at=row["lost_at"],
     )
 
 

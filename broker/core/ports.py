@@ -318,6 +318,18 @@ class KeptPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostPart:
+    """A part whose bytes were given up, and the reason as in `LossReason`."""
+
+    record_id: str
+    number: int
+    target_id: str
+    media_kind: str
+    reason: str
+    lost_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptTarget:
     """A provider object and how far its erasure is. `object_id` is content."""
 
@@ -435,12 +447,23 @@ class RecordStore(Protocol):
         """Every part whose bytes are kept, streamed."""
         ...
 
+    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+        """Every part that was given up, streamed."""
+        ...
+
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
         """Every target of a tenant, streamed: what the account of the provider's side is held against."""
         ...
 
     async def unblock(self, tenant: str, target_ids: Sequence[str]) -> int:
         """Puts blocked targets back to `due`, after a person saw to the cause; how many there were."""
+        ...
+
+    async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
+        """Moves blocked targets to `already_gone`, on a person's word; how many there were.
+
+        A target that is not blocked stays, and so does one with a part of which it is not known how it ended.
+        """
         ...
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
@@ -615,6 +638,7 @@ __all__ = [
     "KeptRecord",
     "KeptTarget",
     "LogEntry",
+    "LostPart",
     "MediaObject",
     "NewEntry",
     "OpenPart",
