@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from broker import __version__
 from broker.core.codec import ACT_ENCODING, canonical
+from broker.core.entropy import drawn
 from broker.core.identity import SALT_BYTES, content_digest
 from broker.core.model import Arrival, Content, Delivery, Direction, Envelope, Kind, Record, Relation
 
@@ -34,6 +35,8 @@ class Action(StrEnum):
     READ_DEAD = "read_dead"
     REDRIVE = "redrive"
     UNBLOCK = "unblock"
+    ACCEPT_GONE = "accept_gone"
+    REFETCH = "refetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,8 @@ class ActContent:
 
 def act_record(doing: Doing, *, tenant: Tenant, at: datetime, entropy: Entropy) -> Record:
     """The record of an act in a tenant's name, ready for `RecordStore.keep_act`."""
-    salt, native_key = entropy(SALT_BYTES), entropy(_ID_BYTES).hex()
+    native_key = drawn(entropy, _ID_BYTES, doing.action, at.isoformat(), fresh=True).hex()
+    salt = drawn(entropy, SALT_BYTES, doing.action, native_key)
     content = ActContent(action=doing.action, who=doing.who, why=doing.why, at=at, arguments=doing.arguments, salt=salt)
     data = canonical(content)
     envelope = Envelope(

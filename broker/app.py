@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from broker.core.entropy import SeededEntropy
 from broker.core.errors import SettingsError
 from broker.core.ports import Subscription
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from broker.core.metrics import Metrics
     from broker.core.ports import Capabilities, Clock, Connector, Entropy, EventLog
     from broker.core.registry import App, Registry
+    from broker.core.tracing import Tracing
     from broker.measures import OtelMetrics
+    from broker.tracing import OtelTracing
 
 __all__ = [
     "PARSERS",
@@ -44,6 +48,7 @@ __all__ = [
     "capabilities",
     "embedded",
     "entered",
+    "entropy",
     "live_registry",
     "metrics",
     "now",
@@ -57,6 +62,7 @@ __all__ = [
     "registry_path",
     "settings_of",
     "topics_of",
+    "tracing",
 ]
 
 
@@ -83,7 +89,7 @@ class Provider:
     name: str
     limits: webhook.EdgeLimits
 
-    def routes(
+    def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         self,
         *,
         registry: Callable[[], Registry],
@@ -91,6 +97,7 @@ class Provider:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
+        tracing: Tracing,
         draining: Callable[[], bool],
     ) -> list[Route]:
         """Its routes; see `connectors.whatsapp_cloud.webhook.routes`."""
@@ -100,6 +107,7 @@ class Provider:
             clock=clock,
             entropy=entropy,
             metrics=metrics,
+            tracing=tracing,
             limits=self.limits,
             draining=draining,
         )
@@ -135,11 +143,25 @@ async def live_registry(settings: Settings) -> AsyncIterator[LiveRegistry]:
         yield live
 
 
+def entropy(settings: Settings) -> Entropy:
+    """Where salts and ids come from: the system, or, to repeat a demo, a seed."""
+    return secrets.token_bytes if settings.seed is None else SeededEntropy(settings.seed)
+
+
 def metrics(settings: Settings) -> OtelMetrics:
     """Where counts go."""
     from broker import measures  # noqa: PLC0415 - OpenTelemetry takes half a second to import; few commands count
 
     return measures.metrics(settings.telemetry)
+
+
+def tracing(settings: Settings) -> OtelTracing | None:
+    """Where spans go; None where nobody wants them."""
+    if settings.telemetry.traces == "none":
+        return None
+    from broker import tracing as traces  # noqa: PLC0415 - likewise
+
+    return traces.tracing(settings.telemetry)
 
 
 def providers(settings: Settings) -> Sequence[Provider]:

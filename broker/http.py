@@ -59,19 +59,22 @@ class Liveness:
 
     def frozen(self, pulses: Mapping[str, Pulse], now: float) -> list[str]:
         """The workers whose loop has not turned for so long, and the partitions that have not moved on."""
-        frozen = []
-        for name, pulse in pulses.items():
-            beats, since = self.seen.get(name, (-1, now))
+        frozen = [name for name, age in self.ages(pulses, now).items() if age > self.frozen_after_seconds]
+        standing = [
+            f"{name} {place.topic}/{place.partition}"
+            for name, pulse in pulses.items()
+            for place, seconds in pulse.standing.items()
+            if seconds > self.frozen_after_seconds
+        ]
+        return frozen + standing
+
+    def ages(self, pulses: Mapping[str, Pulse], now: float) -> dict[str, float]:
+        """For how many seconds each worker's loop has been seen not to turn."""
+        for name, pulse in list(pulses.items()):
+            beats, _ = self.seen.get(name, (-1, now))
             if beats != pulse.beats:
                 self.seen[name] = (pulse.beats, now)
-            elif now - since > self.frozen_after_seconds:
-                frozen.append(name)
-            frozen += [
-                f"{name} {place.topic}/{place.partition}"
-                for place, seconds in pulse.standing.items()
-                if seconds > self.frozen_after_seconds
-            ]
-        return frozen
+        return {name: now - self.seen[name][1] for name in list(pulses) if name in self.seen}
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ grow with the run.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -18,11 +17,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from broker.core.erasure import TargetState
-from broker.core.errors import ObjectGoneError
 from broker.core.model import Kind
 from broker.core.ports import BlobStore, Capabilities, KeptRecord, RecordStore
 from broker.core.registry import Account, Registry
 from broker.residue import PROVIDER_HOLDS, held_until
+from broker.verifying import hashed_parts
 
 Row = Mapping[str, Any]
 
@@ -141,24 +140,10 @@ class Judge:
 
     async def _read_blobs(self, sets: sqlite3.Connection) -> None:
         for tenant in self.registry.tenants:
-            async for part in self.store.kept_parts(tenant):
-                row = (
-                    part.target_id,
-                    part.sha256.hex(),
-                    await self._hash(part.place),
-                    part.kept_at.timestamp(),
-                    part.shared,
-                )
+            async for one in hashed_parts(self.store, self.blobs, tenant):
+                part, actual = one.part, "missing" if one.sha256 is None else one.sha256.hex()
+                row = (part.target_id, part.sha256.hex(), actual, part.kept_at.timestamp(), part.shared)
                 sets.execute("INSERT INTO blobs VALUES (?, ?, ?, ?, ?)", row)
-
-    async def _hash(self, place: str) -> str:
-        digest = hashlib.sha256()
-        try:
-            async for chunk in self.blobs.open(place):
-                digest.update(chunk)
-        except ObjectGoneError:
-            return "missing"
-        return digest.hexdigest()
 
 
 _TABLES = """

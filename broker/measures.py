@@ -1,4 +1,4 @@
-"""Metrics and traces through OpenTelemetry, from the names in `broker.core.metrics`.
+"""Metrics through OpenTelemetry, from the names in `broker.core.metrics`.
 
 Labels pass the same net as logs. Whatever exports them, the numbers can also be had as a snapshot of this process.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.metrics import Counter, Meter
+from opentelemetry.metrics import CallbackOptions, Counter, Meter, Observation
 from opentelemetry.metrics import _Gauge as Gauge
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -25,7 +24,6 @@ from opentelemetry.sdk.metrics.export import (
     PeriodicExportingMetricReader,
 )
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
 
 from broker import __version__
 from broker.core.errors import SettingsError
@@ -34,9 +32,7 @@ from broker.discretion import PLAIN
 from broker.findings import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from opentelemetry.sdk.trace import SpanProcessor
+    from collections.abc import Callable, Iterator, Mapping
 
     from broker.settings import TelemetrySettings
 
@@ -63,10 +59,12 @@ GAUGES: Mapping[GaugeName, str] = {
     "custody.delivery.last_progress_seconds": "Age of a worker's last sign of life",
 }
 
-SpanName = Literal["webhook", "keep", "fetch", "erase", "command"]
+OBSERVED: frozenset[GaugeName] = frozenset({"custody.delivery.last_progress_seconds"})
+"""Gauges that nobody sets: see `OtelMetrics.observe`."""
 
 _OTLP = "opentelemetry.exporter.otlp.proto.http.metric_exporter"
-_RESOURCE = Resource.create({"service.name": "custody", "service.version": __version__})
+_CLOSE_SECONDS = 5
+RESOURCE = Resource.create({"service.name": "custody", "service.version": __version__})
 
 
 @dataclass(slots=True)
@@ -86,15 +84,26 @@ class OtelMetrics:
         self._gauges = {
             name: self.meter.create_gauge(name, unit="s" if name.endswith("_seconds") else "", description=meaning)
             for name, meaning in GAUGES.items()
+            if name not in OBSERVED
         }
 
     def count(self, name: CounterName, amount: int = 1, **labels: str) -> None:
         """Adds to a counter."""
-        self._counters[name].add(amount, _discreet(labels))
+        self._counters[name].add(amount, discreet(labels))
 
     def gauge(self, name: GaugeName, value: float, **labels: str) -> None:
         """Sets a gauge."""
-        self._gauges[name].set(value, _discreet(labels))
+        self._gauges[name].set(value, discreet(labels))
+
+    def observe(self, name: GaugeName, values: Callable[[], Mapping[str, float]]) -> None:
+        """Asks for a gauge's values, by worker, whenever it is exported: also while the event loop stands still."""
+
+        def observed(_options: CallbackOptions) -> Iterator[Observation]:
+            for worker, value in values().items():
+                yield Observation(value, discreet({"worker": worker}))
+
+        unit = "s" if name.endswith("_seconds") else ""
+        self.meter.create_observable_gauge(name, [observed], unit=unit, description=GAUGES[name])
 
     def snapshot(self) -> dict[str, list[dict[str, object]]]:
         """Every number so far, by name: `[{"labels": {..}, "value": ..}, ..]`."""
@@ -103,8 +112,8 @@ class OtelMetrics:
         return {metric.name: _points(metric) for scope in scopes for metric in scope.metrics}
 
     def close(self) -> None:
-        """Exports what is left."""
-        self.provider.shutdown()
+        """Exports what is left, if that does not take long."""
+        self.provider.shutdown(timeout_millis=_CLOSE_SECONDS * 1000)
 
 
 def metrics(settings: TelemetrySettings) -> OtelMetrics:
@@ -114,7 +123,7 @@ def metrics(settings: TelemetrySettings) -> OtelMetrics:
     if (exporter := _exporter(settings.metrics)) is not None:
         interval = settings.metrics_interval_seconds * 1000
         readers.append(PeriodicExportingMetricReader(exporter, export_interval_millis=interval))
-    provider = MeterProvider(metric_readers=readers, resource=_RESOURCE, shutdown_on_exit=False)
+    provider = MeterProvider(metric_readers=readers, resource=RESOURCE, shutdown_on_exit=False)
     return OtelMetrics(meter=provider.get_meter("custody", __version__), reader=reader, provider=provider)
 
 
@@ -123,38 +132,17 @@ def _exporter(kind: str) -> MetricExporter | None:
         return None
     if kind == "console":
         return ConsoleMetricExporter(out=sys.stderr)
-    try:
-        exporter: MetricExporter = importlib.import_module(_OTLP).OTLPMetricExporter()
-    except ImportError:
-        fault = "otlp needs the package opentelemetry-exporter-otlp-proto-http, which is not installed"
-        raise SettingsError([line("CUSTODY_TELEMETRY__METRICS", fault, "CUSTODY_TELEMETRY__METRICS=none")]) from None
+    exporter: MetricExporter = otlp(_OTLP, "OTLPMetricExporter", setting="CUSTODY_TELEMETRY__METRICS")
     return exporter
 
 
-@dataclass(slots=True)
-class Tracing:
-    """Spans with constant names. Exceptions stay out of them: their words may quote content."""
-
-    provider: TracerProvider = field(default_factory=lambda: TracerProvider(resource=_RESOURCE, shutdown_on_exit=False))
-
-    def export_to(self, processor: SpanProcessor) -> None:
-        """Hands ended spans to `processor` as well."""
-        self.provider.add_span_processor(processor)
-
-    @contextmanager
-    def span(self, name: SpanName, **labels: str) -> Iterator[None]:
-        """A span around a piece of work; it says whether that failed, and with which type of error."""
-        if name not in get_args(SpanName):
-            raise ValueError("a span's name is one of SpanName")
-        tracer = self.provider.get_tracer("custody", __version__)
-        with tracer.start_as_current_span(
-            name, attributes=_discreet(labels), record_exception=False, set_status_on_exception=False
-        ) as span:
-            try:
-                yield
-            except BaseException as error:
-                span.set_attribute("error.type", type(error).__name__)
-                raise
+def otlp(module: str, name: str, *, setting: str) -> Any:  # noqa: ANN401 - a package that need not be there
+    """An exporter of the OTLP package. `SettingsError` where that is not installed."""
+    try:
+        return getattr(importlib.import_module(module), name)()
+    except ImportError:
+        fault = "otlp needs the package opentelemetry-exporter-otlp-proto-http, which is not installed"
+        raise SettingsError([line(setting, fault, f"{setting}=none")]) from None
 
 
 def _points(metric: Metric) -> list[dict[str, object]]:
@@ -162,10 +150,11 @@ def _points(metric: Metric) -> list[dict[str, object]]:
     return [{"labels": dict(point.attributes or {}), "value": point.value} for point in points]
 
 
-def _discreet(labels: Mapping[str, str]) -> dict[str, str]:
-    return {name: _discreet_value(value) for name, value in labels.items()}
+def discreet(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels without what must not be told."""
+    return {name: _plain(value) for name, value in labels.items()}
 
 
 @lru_cache(maxsize=4096)
-def _discreet_value(value: str) -> str:
+def _plain(value: str) -> str:
     return PLAIN.text(value)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from broker.core.account import Account, draw, of_bucket, total
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
 from broker.residue import held_until
+from broker.verifying import Verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,18 +40,24 @@ class Texts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantReport:
-    """A tenant's account. `texts` is None where it was not asked for."""
+    """A tenant's account. `texts` and `verified` are None where they were not asked for."""
 
     tenant: str
     zone: str
     figures: Account
     days: Sequence[DayAccount]
     texts: Texts | None = None
+    verified: Verified | None = None
 
     @property
     def problems(self) -> list[str]:
         """What keeps it from closing."""
         return [f"{self.tenant}: {one}" for one in self.figures.problems()]
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether something that was hashed again is not what was kept."""
+        return self.verified is not None and bool(self.verified.mismatches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,11 @@ class Report:
     def problems(self) -> list[str]:
         """What keeps any of them from closing."""
         return [problem for one in self.tenants for problem in one.problems]
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether this is so of any of them."""
+        return any(one.is_altered for one in self.tenants)
 
 
 async def tenant_report(tenant: Tenant, *, log: EventLog, store: RecordStore, day: date | None = None) -> TenantReport:

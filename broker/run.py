@@ -7,7 +7,6 @@ given back at once. A server that is down at the start is waited for: no worker 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -22,10 +21,13 @@ from broker import app
 from broker.core.delivery import DeliveryPolicy, code_of
 from broker.core.errors import CustodyError, RetryableError
 from broker.core.metrics import Metrics
+from broker.core.ports import Entropy
 from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
-from broker.http import serve
+from broker.core.tracing import NoTracing
+from broker.http import Liveness, serve
 from broker.settings import Settings
+from broker.tracing import OtelTracing
 from broker.workers import archive, claim, erase, media, relay, tidy, watch
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
+    from broker.measures import OtelMetrics
 
 _LOOKS_BEFORE_FROZEN = 4
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
@@ -53,9 +56,14 @@ class Runner:
     metrics: Metrics
     stop: asyncio.Event
     exits: AsyncExitStack
+    tracing: OtelTracing | None = None
     pulses: dict[str, Pulse] = field(default_factory=dict)
+    entropy: Entropy = field(init=False)
     _seen: Witness | None = None
     _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.entropy = app.entropy(self.settings)
 
     async def run(self, names: Sequence[str]) -> None:
         """Runs these until `stop`; the first that fails for good ends them all."""
@@ -86,8 +94,9 @@ class Runner:
                 registry=self.registry,
                 log=log,
                 clock=app.now,
-                entropy=secrets.token_bytes,
+                entropy=self.entropy,
                 metrics=self.metrics,
+                tracing=self.tracing or NoTracing(),
                 draining=self.stop.is_set,
             )
         ]
@@ -116,11 +125,12 @@ class Runner:
             capabilities={name: one.capabilities for name, one in (await self._connectors()).items()},
             metrics=self.metrics,
             clock=app.now,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
-        keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
+        handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
+        keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         await self._deliver(keeper.delivery, log, archive.GROUP)
 
     async def _media(self) -> None:
@@ -136,7 +146,7 @@ class Runner:
                 registry=self.registry,
                 blobs=blobs,
                 witness=self._witness(),
-                entropy=secrets.token_bytes,
+                entropy=self.entropy,
             ),
             metrics=self.metrics,
             clock=app.now,
@@ -166,6 +176,7 @@ class Runner:
             poll_seconds=workers.relay_poll_seconds,
             policy=self._policy(),
             pulse=self._pulse("relay"),
+            tracing=self.tracing or NoTracing(),
         ).run()
 
     async def _erase(self) -> None:
@@ -177,7 +188,7 @@ class Runner:
             witness=self._witness(),
             metrics=self.metrics,
             clock=app.now,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
             concurrency=self.settings.workers.erase_concurrency,
         )
         subscription = await self._subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
@@ -193,7 +204,7 @@ class Runner:
             subscription=await self._subscribe(log, claim.GROUP, [Stream.BODIES]),
             connectors=await self._connectors(),
             registry=self.registry,
-            entropy=secrets.token_bytes,
+            entropy=self.entropy,
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
@@ -277,7 +288,11 @@ class Runner:
         found = await app.open_connectors(self.settings, self.registry)
         for connector in found.values():
             self.exits.push_async_callback(connector.close)
-        return found
+        if self.tracing is None:
+            return found
+        from broker.tracing import TracedConnector  # noqa: PLC0415 - OpenTelemetry's traces are for this alone
+
+        return {name: TracedConnector(one, self.tracing) for name, one in found.items()}
 
     def _opener(self, opener: Callable[[Settings], Awaitable[C]]) -> Callable[[], Awaitable[C]]:
         return lambda: app.entered(self.exits, opener(self.settings))
@@ -313,9 +328,22 @@ async def run_workers(settings: Settings, names: Sequence[str]) -> None:
         loop.add_signal_handler(one, stop.set)
     async with AsyncExitStack() as exits:
         registry = await exits.enter_async_context(app.live_registry(settings))
-        metrics = app.metrics(settings)
-        runner = Runner(settings=settings, registry=registry, metrics=metrics, stop=stop, exits=exits)
+        metrics, tracing = app.metrics(settings), app.tracing(settings)
+        for telemetry in (metrics, tracing):
+            if telemetry is not None:
+                exits.push_async_callback(_export, telemetry)
+        runner = Runner(settings=settings, registry=registry, metrics=metrics, stop=stop, exits=exits, tracing=tracing)
+        seen = Liveness(settings.workers.frozen_after_seconds)
+        metrics.observe("custody.delivery.last_progress_seconds", lambda: seen.ages(runner.pulses, time.monotonic()))
         await runner.run(names or WORKERS)
+
+
+async def _export(telemetry: OtelMetrics | OtelTracing) -> None:
+    """Exports what is left, in a thread: the receiver may be slow, or away."""
+    try:
+        await asyncio.to_thread(telemetry.close)
+    except Exception as error:  # noqa: BLE001 - numbers must not turn the end of the work into a failure
+        logger.warning("not exported", action="run.telemetry", error_type=type(error).__name__)
 
 
 async def _named(name: str, start: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:

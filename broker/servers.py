@@ -41,7 +41,7 @@ async def open_log(settings: Settings, metrics: Metrics | None = None) -> EventL
     """The event log. `LogUnavailableError`: open it again later."""
     section = settings.log
     options = PostgresLogOptions(pool_size=section.pool_size, allow_unsafe_server=section.allow_unsafe_server)
-    return await PostgresLog.open(settings.address("log"), options=options, metrics=metrics)
+    return await PostgresLog.open(lambda: settings.address("log"), options=options, metrics=metrics)
 
 
 async def open_records(settings: Settings) -> RecordStore:

@@ -157,7 +157,10 @@ class WorkerSettings(BaseModel):
 
 
 class TelemetrySettings(BaseModel):
-    """What Custody tells of itself. `log_format` auto: JSON in production and where nobody watches a terminal."""
+    """What Custody tells of itself. `log_format` auto: JSON in production and where nobody watches a terminal.
+
+    `traces_ratio` is the share of traces that are taken at all.
+    """
 
     model_config = _SECTION
 
@@ -165,6 +168,8 @@ class TelemetrySettings(BaseModel):
     log_format: Literal["auto", "json", "console"] = Field(default="auto", examples=["json"])
     metrics: Literal["none", "console", "otlp"] = Field(default="none", examples=["otlp"])
     metrics_interval_seconds: float = Field(default=60.0, ge=1, le=3600, examples=[60])
+    traces: Literal["none", "console", "otlp"] = Field(default="none", examples=["otlp"])
+    traces_ratio: float = Field(default=1.0, ge=0, le=1, examples=[0.05])
 
 
 class Settings(BaseSettings):
@@ -180,6 +185,8 @@ class Settings(BaseSettings):
     )
 
     profile: Profile = Field(default=Profile.DEVELOPMENT, examples=["production"])
+    seed: int | None = Field(default=None, examples=[1])
+    """Salts and ids are drawn from it, so that a demo can be repeated. Whoever knows it can undo every salt."""
     registry: Path | None = Field(default=None, examples=["/etc/custody/custody.toml"])
     registry_poll_seconds: float = Field(default=1.0, gt=0, le=3600, examples=[1])
     health_port: int | None = Field(default=None, ge=0, le=65535, examples=[8401])

@@ -212,6 +212,9 @@ def _unfit(settings: Settings, gathered: _Gathered) -> Iterator[str]:
         if getattr(settings, server).allow_unsafe_server:
             name = gathered.name((server, "allow_unsafe_server"))
             yield line(name, "production must not forget what it acknowledged", f"{name}=false")
+    if settings.seed is not None:
+        name = gathered.name(("seed",))
+        yield line(name, "salts of production must not be known: leave it out", f"{setting_name('profile')}=demo")
     provider = settings.whatsapp_cloud
     if not provider.graph_url.startswith("https://"):
         name = gathered.name(("whatsapp_cloud", "graph_url"))

@@ -14,7 +14,7 @@ from broker.core.erasure import TargetState
 from broker.core.errors import LogChangedError
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
-from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget
+from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget, LostPart, SealedRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -81,6 +81,19 @@ class MemoryRecords:
             if owner == tenant:
                 yield _kept(row)
 
+    async def sealed(self, tenant: str) -> AsyncIterator[SealedRecord]:
+        for (owner, record_id), row in list(self.tables.records.items()):
+            if owner == tenant:
+                yield SealedRecord(
+                    tenant=owner,
+                    record_id=record_id,
+                    envelope=row.envelope,
+                    arrival=row.arrival,
+                    content=row.record.content.data,
+                    record_digest=row.record_digest,
+                    arrival_digest=row.arrival_digest,
+                )
+
     async def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
         for (owner, record_id, number), part in list(self.tables.parts.items()):
             result = self.tables.result_of(part)
@@ -94,6 +107,19 @@ class MemoryRecords:
                     kept_at=max(part.kept_at, result.kept_at),
                     shared=result.shared,
                     sha256=result.outcome.sha256 or b"",
+                )
+
+    async def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+        for (owner, record_id, number), part in list(self.tables.parts.items()):
+            result = self.tables.result_of(part)
+            if owner == tenant and result is not None and result.outcome.state == PartState.LOST:
+                yield LostPart(
+                    record_id=record_id,
+                    number=number,
+                    target_id=part.part.target_id,
+                    media_kind=part.part.media_kind,
+                    reason=str(result.outcome.reason),
+                    lost_at=result.kept_at,
                 )
 
     async def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
@@ -117,6 +143,16 @@ class MemoryRecords:
             else:
                 target.state, target.due_at, target.reason = TargetState.RESIDUE, None, "part_lost"
         return len(blocked)
+
+    async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
+        count = 0
+        for target_id in dict.fromkeys(target_ids):
+            target, naming = self.tables.targets.get((tenant, target_id)), self.tables.naming((tenant, target_id))
+            if target is None or target.state != TargetState.BLOCKED or not all(map(self.tables.result_of, naming)):
+                continue
+            target.state, target.due_at, target.reason = TargetState.ALREADY_GONE, None, "accepted"
+            count += 1
+        return count
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
         found = [

@@ -134,4 +134,5 @@ def _facts(tables: Tables, key: Key) -> TargetFacts | None:
         witnessed=any(one.witnessed for one in gone),
         settled_at=max([one.kept_at for one in naming] + [one.kept_at for one in results]),
         policy=target.row.policy,
+        commands=target.attempt,
     )

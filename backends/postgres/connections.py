@@ -57,6 +57,7 @@ class Database:
         self._schema = schema
         self._unavailable = unavailable
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._was_open = False
 
     @classmethod
     async def open(
@@ -66,6 +67,7 @@ class Database:
         database = cls(dsn, options or PostgresOptions(), schema=schema, unavailable=unavailable)
         await database.guard(database._start())
         await database.ping()
+        database._was_open = True
         return database
 
     async def ping(self) -> None:
@@ -174,8 +176,13 @@ class Database:
         dsn: str | None = None,  # noqa: ARG002 - the pool's own, which has none
         **arguments: Any,  # noqa: ANN401 - asyncpg's own
     ) -> asyncpg.Connection[asyncpg.Record]:
-        """Asks for the address anew, whatever the pool was made with."""
-        return await connect(self._dsn if isinstance(self._dsn, str) else self._dsn(), **arguments)
+        """Connects to the address as it is now. Once the store was open, one that is none is an outage like another."""
+        try:
+            return await connect(self._dsn if isinstance(self._dsn, str) else self._dsn(), **arguments)
+        except SettingsError:
+            if not self._was_open:
+                raise
+        raise self._unavailable("the store's address can't be read or used; mend it, or try again later")
 
     async def _inspect(self, connection: Connection) -> None:
         """Refuses a schema that is not the one known here, and makes commits durable where the server's are not."""

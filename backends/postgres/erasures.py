@@ -127,6 +127,7 @@ def _facts(row: asyncpg.Record, state: TargetState, target: asyncpg.Record) -> T
         witnessed=row["witnessed"],
         settled_at=row["settled_at"],
         policy=policy_of(target),
+        commands=target["attempt"],
     )
 
 

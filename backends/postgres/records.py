@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         KeptPart,
         KeptRecord,
         KeptTarget,
+        LostPart,
         Progress,
+        SealedRecord,
         Tally,
     )
     from broker.core.topics import TopicPartition
@@ -35,6 +37,8 @@ _CONFLICT_ATTEMPTS = 5
 _LARGEST_RECORD_BYTES = 256 * 1024 * 1024
 """A quarter of what one value may have, so that a row, its copy and the protocol's message all fit."""
 _PREFETCH_RECORDS = 50
+_PREFETCH_PARTS = 50
+"""So few, since whoever hashes their blobs leaves the transaction idle meanwhile, and for so long only."""
 _PREFETCH_ROWS = 1000
 
 
@@ -99,9 +103,17 @@ class PostgresRecords:
         statement = query("records/read_records")
         return self._database.stream(statement, tenant, prefetch=_PREFETCH_RECORDS, read=rows.kept_record)
 
+    def sealed(self, tenant: str) -> AsyncIterator[SealedRecord]:
+        statement = query("records/read_sealed")
+        return self._database.stream(statement, tenant, prefetch=_PREFETCH_RECORDS, read=rows.sealed_record)
+
     def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
         statement = query("records/read_kept_parts")
-        return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.kept_part)
+        return self._database.stream(statement, tenant, prefetch=_PREFETCH_PARTS, read=rows.kept_part)
+
+    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+        statement = query("records/read_lost_parts")
+        return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.lost_part)
 
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
         statement = query("records/read_targets")
@@ -109,6 +121,10 @@ class PostgresRecords:
 
     async def unblock(self, tenant: str, target_ids: Sequence[str]) -> int:
         statement = query("records/unblock_targets")
+        return len(await self._database.fetch(statement, tenant, list(target_ids), self._clock()))
+
+    async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
+        statement = query("records/accept_gone")
         return len(await self._database.fetch(statement, tenant, list(target_ids), self._clock()))
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:

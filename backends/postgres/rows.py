@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from broker.core.errors import AlteredRecordError
 from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
 from broker.core.plan import Existing
-from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress
+from broker.core.ports import (
+    DeadEntry,
+    ErasurePolicy,
+    KeptPart,
+    KeptRecord,
+    KeptTarget,
+    LostPart,
+    Progress,
+    SealedRecord,
+)
 from broker.core.topics import Stream, TopicPartition
 
 if TYPE_CHECKING:
@@ -241,10 +252,11 @@ def policy_of(row: asyncpg.Record) -> ErasurePolicy:
 
 
 def kept_record(row: asyncpg.Record) -> KeptRecord:
-    """A record as it was kept."""
+    """A record as it was kept. `AlteredRecordError` for a row that is none."""
+    envelope, arrival = _decoded(row)
     record = Record(
-        envelope=_envelopes.decode(row["envelope"]),
-        arrival=_arrivals.decode(row["arrival"]),
+        envelope=envelope,
+        arrival=arrival,
         content=Content(encoding=row["encoding"], data=row["content"], key_id=_or_unset(row["key_id"])),
         fingerprint=_or_unset(row["fingerprint"]),
     )
@@ -259,6 +271,25 @@ def kept_record(row: asyncpg.Record) -> KeptRecord:
     )
 
 
+def _decoded(row: asyncpg.Record) -> tuple[Envelope, Arrival]:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what they say may quote the row
+        return _envelopes.decode(row["envelope"]), _arrivals.decode(row["arrival"])
+    raise AlteredRecordError(f"record {row['record_id']} is not what was kept: see custody report --verify")
+
+
+def sealed_record(row: asyncpg.Record) -> SealedRecord:
+    """A row's own bytes, undecoded: whatever became of them is the reader's to find out."""
+    return SealedRecord(
+        tenant=row["tenant"],
+        record_id=row["record_id"],
+        envelope=row["envelope"],
+        arrival=row["arrival"],
+        content=row["content"],
+        record_digest=row["record_digest"],
+        arrival_digest=row["arrival_digest"],
+    )
+
+
 def kept_part(row: asyncpg.Record) -> KeptPart:
     """A part whose bytes are kept."""
     return KeptPart(
@@ -270,6 +301,18 @@ def kept_part(row: asyncpg.Record) -> KeptPart:
         kept_at=row["kept_at"],
         shared=row["shared"],
         sha256=row["sha256"],
+    )
+
+
+def lost_part(row: asyncpg.Record) -> LostPart:
+    """A part whose bytes were given up."""
+    return LostPart(
+        record_id=row["record_id"],
+        number=row["number"],
+        target_id=row["target_id"],
+        media_kind=row["media_kind"],
+        reason=row["reason"],
+        lost_at=row["lost_at"],
     )
 
 

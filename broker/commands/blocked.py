@@ -10,7 +10,7 @@ import typer
 from broker import app
 from broker.acts import Action, Doing
 from broker.commands import context, output
-from broker.commands.context import UsageError
+from broker.commands.context import NotFoundError, UsageError
 from broker.core.erasure import TargetState
 from broker.findings import line
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 commands = typer.Typer(no_args_is_help=True, help="Erasures that wait for a person: refused, or in doubt.")
 
 Targets = Annotated[list[str] | None, typer.Argument(metavar="[TARGET...]", help="Ids as 'blocked list' has them.")]
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its id as 'blocked list' has it.")]
 Everything = Annotated[bool, typer.Option("--all", metavar=" ", help="All blocked ones, of --tenant if it is given.")]
 
 
@@ -66,6 +67,28 @@ def release(
         output.line(f"released {released}")
 
 
+@commands.command("accept")
+def accept(
+    target: Target,
+    tenant: context.TenantName = None,
+    reason: context.Reason = "",
+    by: context.By = None,
+    as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Take a blocked object for gone, on a person's word. Leaves an act.
+
+    Only where it is known of every part that names it whether its bytes are kept or lost.
+
+    Example: custody blocked accept tgt_kq3nf2xw5d7yzr4tjm6pbhcvea2gsuol --reason "Meta says it was deleted"
+    """
+    who, why = context.doer(by), context.required_reason(reason, for_what="accepting")
+    context.run(_accepted(target, tenant, Doing(action=Action.ACCEPT_GONE, who=who, why=why, arguments={"1": target})))
+    if as_json:
+        output.document({"accepted": target})
+    else:
+        output.line(f"{target} is taken for gone")
+
+
 async def _listed(tenant: str | None) -> list[dict[str, Any]]:
     async with AsyncExitStack() as exits:
         settings = context.load("records", "registry")
@@ -94,6 +117,21 @@ async def _released(targets: Collection[str], tenant: str | None, who: str, why:
                 await context.keep_act(store, Doing(action=Action.UNBLOCK, who=who, why=why, arguments=arguments), of)
                 count += await store.unblock(of.name, wanted)
         return count
+
+
+async def _accepted(target: str, tenant: str | None, doing: Doing) -> None:
+    async with AsyncExitStack() as exits:
+        settings = context.load("records", "registry")
+        registry = app.registry(settings)
+        await context.with_servers(exits, settings)
+        store = await app.entered(exits, app.open_records(settings))
+        for of in context.tenants(registry, tenant):
+            if target in [one.target_id for one in await _blocked(store, of.name)]:
+                await context.keep_act(store, doing, of)
+                if await store.accept_gone(of.name, [target]):
+                    return
+                raise NotFoundError(f"{target}: a part that names it is still to be fetched; wait for it")
+        raise NotFoundError(f"{target} is not blocked: custody blocked list")
 
 
 async def _blocked(store: RecordStore, tenant: str) -> list[KeptTarget]:

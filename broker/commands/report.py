@@ -11,13 +11,14 @@ import typer
 
 from broker import app
 from broker.accounts import count_unclaimed
-from broker.commands import context, output
+from broker.commands import context, output, verified
 from broker.commands.context import FailedError, UsageError
 from broker.findings import line
 from broker.reporting import FIGURES, Report, TenantReport, summed, tenant_report, texts_held
+from broker.verifying import verify as verify_tenant
 
 if TYPE_CHECKING:
-    from broker.core.account import Account
+    from broker.core.ports import BlobStore, RecordStore
 
 Day = Annotated[
     str | None, typer.Option("--day", metavar="YYYY-MM-DD", help="This day only, in the tenant's zone, by number.")
@@ -27,6 +28,12 @@ WithTexts = Annotated[
     bool,
     typer.Option(
         "--texts/--no-texts", metavar=" ", help="Derive what the provider still holds of texts; reads every record."
+    ),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify", metavar=" ", help="Hash every record and blob again; exit with 1 if one is not what was kept."
     ),
 ]
 
@@ -39,6 +46,7 @@ def report(
     day: Day = None,
     strict: Strict = False,  # noqa: FBT002 - a flag of the command line
     texts: WithTexts = True,  # noqa: FBT002 - likewise
+    verify: Verify = False,  # noqa: FBT002 - likewise
     as_json: context.Json = False,  # noqa: FBT002 - likewise
 ) -> None:
     """Draw the account: what was accepted, what became of it, and whether the sums close.
@@ -48,28 +56,33 @@ def report(
     Example: custody report --tenant acme --day 2026-11-23
 
     Example: custody report --strict --json
+
+    Example: custody report --verify
     """
-    drawn = context.run(_draw(tenant, _day(day), texts=texts))
+    drawn = context.run(_draw(tenant, _day(day), texts=texts, verify=verify))
     if as_json:
         output.document(as_document(drawn))
     else:
         _show(drawn, by_day=day is not None)
-    if strict and drawn.problems:
+    if drawn.is_altered or (strict and drawn.problems):
         raise FailedError(1)
 
 
-async def _draw(tenant: str | None, day: date | None, *, texts: bool) -> Report:
-    settings = context.load("log", "records", "registry")
+async def _draw(tenant: str | None, day: date | None, *, texts: bool, verify: bool) -> Report:
+    settings = context.load("log", "records", "registry", *(("blobs",) if verify else ()))
     registry = app.registry(settings)
     wanted = context.tenants(registry, tenant)
     async with AsyncExitStack() as exits:
         await context.with_servers(exits, settings)
         log = await app.entered(exits, app.open_log(settings))
         store = await app.entered(exits, app.open_records(settings))
+        blobs = await app.entered(exits, app.open_blobs(settings)) if verify else None
         reports: list[TenantReport] = []
         for one in wanted:
             drawn = await tenant_report(one, log=log, store=store, day=day)
-            if texts:
+            if blobs is not None:
+                drawn = await _verified(drawn, store, blobs)
+            if texts and not drawn.is_altered:  # what was altered can't be relied upon, nor read perhaps
                 held = await texts_held(
                     one.name, store=store, registry=registry, capabilities=app.capabilities(settings), now=app.now()
                 )
@@ -78,10 +91,15 @@ async def _draw(tenant: str | None, day: date | None, *, texts: bool) -> Report:
         return summed(reports, unclaimed=await count_unclaimed(log))
 
 
+async def _verified(one: TenantReport, store: RecordStore, blobs: BlobStore) -> TenantReport:
+    with verified.progress(one.tenant, blobs=one.figures.parts_kept) as step:
+        return replace(one, verified=await verify_tenant(one.tenant, store=store, blobs=blobs, step=step))
+
+
 def as_document(report: Report) -> dict[str, Any]:
     """The report as one JSON document: the sums of all tenants on top."""
     return {
-        **_plain(report.figures),
+        **output.plain(report.figures),
         "unclaimed": report.unclaimed,
         "closes": not report.problems,
         "problems": report.problems,
@@ -91,8 +109,8 @@ def as_document(report: Report) -> dict[str, Any]:
 
 def _tenant_document(one: TenantReport) -> dict[str, Any]:
     held = one.texts
-    document = {
-        **_plain(one.figures),
+    document: dict[str, Any] = {
+        **output.plain(one.figures),
         "closes": not one.problems,
         "problems": one.problems,
         "zone": one.zone,
@@ -101,11 +119,11 @@ def _tenant_document(one: TenantReport) -> dict[str, Any]:
             for day in one.days
         ],
     }
-    return document if held is None else document | {"texts": {"count": held.count, "until": held.until}}
-
-
-def _plain(figures: Account) -> dict[str, Any]:
-    return {name: value for name, value in output.plain(figures).items() if name != "unclaimed"}
+    if held is not None:
+        document["texts"] = {"count": held.count, "until": held.until}
+    if one.verified is not None:
+        document["verified"] = verified.as_document(one.verified)
+    return document
 
 
 def _by_day_names() -> tuple[str, ...]:
@@ -115,6 +133,7 @@ def _by_day_names() -> tuple[str, ...]:
 def _show(report: Report, *, by_day: bool) -> None:
     if by_day:
         _show_days(report, by_day=True)
+        _show_verified(report)
         return
     columns = [*report.tenants] if len(report.tenants) == 1 else [*report.tenants, None]
     headings = ["", *(one.tenant if one else "total" for one in columns), "what it means"]
@@ -125,6 +144,13 @@ def _show(report: Report, *, by_day: bool) -> None:
     output.table("The account", headings, rows)
     _show_days(report, by_day=False)
     _show_rest(report)
+    _show_verified(report)
+
+
+def _show_verified(report: Report) -> None:
+    found = {one.tenant: one.verified for one in report.tenants if one.verified is not None}
+    if found:
+        verified.show(found)
 
 
 def _show_days(report: Report, *, by_day: bool) -> None:

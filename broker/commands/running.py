@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +50,12 @@ Messages = Annotated[
     int, typer.Option("--messages", min=0, metavar="N", help="Send N inbound messages; the story once if not given.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Another seed tells the story otherwise; the same one, the same.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="TIME", help="Begin the story then: with the same --seed, every digest is the same again."
+    ),
+]
 Keep = Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Where its data are to lie and to stay.")]
 LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres.")]
 StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres.")]
@@ -136,9 +144,10 @@ def _print_simulator(shown: dict[str, Any], *, as_json: bool) -> None:
         output.line(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
-def demo(
+def demo(  # noqa: PLR0913, PLR0917 - options of the command line
     messages: Messages = 0,
     seed: Seed = 1,
+    at: At = None,
     keep: Keep = None,
     log: LogName = "postgres",
     store: StoreName = "postgres",
@@ -151,6 +160,8 @@ def demo(
     Example: custody demo
 
     Example: custody demo --messages 10000 --json
+
+    Example: custody demo --seed 7 --at 2026-11-23T08:00:00+02:00
     """
     from broker.demo import DemoOptions, run_demo  # noqa: PLC0415 - the demo is for this alone
 
@@ -159,5 +170,15 @@ def demo(
     for option, name in (("--log", log), ("--store", store)):
         if name != "postgres":
             raise UsageError(line(option, "no such implementation", f"{option} postgres"))
-    if not run_demo(DemoOptions(messages=messages, seed=seed, keep=keep), as_json=as_json):
+    if not run_demo(DemoOptions(messages=messages, seed=seed, at=_time(at), keep=keep), as_json=as_json):
         raise FailedError(1)
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at
+    raise UsageError(line("--at", "is not a time with its zone", "--at 2026-11-23T08:00:00+02:00"))

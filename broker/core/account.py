@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The figures of one tenant, or of several added up. `unclaimed` bodies are counted apart."""
+    """The figures of one tenant, or of several added up. Bodies that nobody claimed belong to no tenant."""
 
     accepted: int = 0
     kept: int = 0
@@ -49,7 +49,6 @@ class Account:
     residue: int = 0
     expired: int = 0
     open: int = 0
-    unclaimed: int = 0
 
     def __add__(self, other: Account) -> Account:
         summed: dict[str, Any] = {
@@ -84,7 +83,7 @@ class Account:
         return [f"{name} is {count}, not 0" for name in names if (count := getattr(self, name))]
 
 
-def draw(tally: Tally, bounds: Mapping[TopicPartition, Bounds], *, unclaimed: int = 0) -> Account:
+def draw(tally: Tally, bounds: Mapping[TopicPartition, Bounds]) -> Account:
     """The account of one tenant, from the store's snapshot and the offsets of its accounted topics."""
     at = {place: tally.progress.get(place) or Progress(start=b.first, next=b.first) for place, b in bounds.items()}
     redriven = sum(one.redriven for one in at.values())
@@ -106,7 +105,6 @@ def draw(tally: Tally, bounds: Mapping[TopicPartition, Bounds], *, unclaimed: in
         parts_open=tally.parts - tally.parts_kept - sum(tally.parts_lost.values()),
         targets=tally.targets,
         **_by_state(states),
-        unclaimed=unclaimed,
     )
 
 

@@ -39,6 +39,7 @@ OPEN_STATES = frozenset({TargetState.WAITING, TargetState.DUE, TargetState.COMMA
 SETTLED_STATES = frozenset(TargetState) - OPEN_STATES
 
 _STILL_UNCOMMANDED = frozenset({TargetState.WAITING, TargetState.DUE})
+_GIVEN_UP = frozenset({TargetState.RESIDUE, TargetState.ALREADY_GONE, TargetState.BLOCKED})
 _FINAL = frozenset({TargetState.ERASED, TargetState.ALREADY_GONE, TargetState.EXPIRED})
 
 
@@ -57,7 +58,8 @@ class TargetFacts:
     """What is known of a target: the parts that name it, and how they ended.
 
     `gone` of the `lost` were absent at the provider, `witnessed` says that the same credential then worked on another
-    object of the account. `settled_at` is the time of the newest keep among them.
+    object of the account. `settled_at` is the time of the newest keep among them. `commands` counts those that went
+    out so far.
     """
 
     state: TargetState
@@ -68,6 +70,7 @@ class TargetFacts:
     witnessed: bool
     settled_at: datetime
     policy: ErasurePolicy
+    commands: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +85,11 @@ class Decision:
 def settle(facts: TargetFacts) -> Decision | None:
     """What the parts' results make of a target that nobody has commanded yet; None when nothing changes.
 
-    A part that arrives while its target is due puts the target back to waiting.
+    A part that arrives while its target is due puts the target back to waiting. A target that was given up for its
+    parts alone, and whose bytes are kept after all, is still at the provider: it comes due.
     """
+    if facts.state in _GIVEN_UP and not facts.commands and facts.kept and facts.kept + facts.lost >= facts.parts:
+        return _by_parts(facts)
     if facts.state not in _STILL_UNCOMMANDED:
         return None
     decision = _by_parts(facts)

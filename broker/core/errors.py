@@ -115,6 +115,12 @@ class UnstorableError(PermanentError):
     code: ClassVar[str] = "unstorable"
 
 
+class AlteredRecordError(PermanentError):
+    """A kept row can't be read: it is not what was kept. `custody report --verify` names every such row."""
+
+    code: ClassVar[str] = "altered_record"
+
+
 class BlobExistsError(PermanentError):
     """A blob lies there already; blobs are written once."""
 

@@ -36,7 +36,7 @@ class TenantKey:
 
     def digest(self, label: str, fields: Sequence[str | bytes]) -> bytes:
         """HMAC-SHA256 over the label and the length-prefixed fields: 32 bytes."""
-        return hmac.digest(self._secret, _framed(label, fields), "sha256")
+        return hmac.digest(self._secret, framed(label, fields), "sha256")
 
     def record_id(self, *, provider: str, account: str, kind: str, native_key: Sequence[str]) -> str:
         """The id of what a provider calls `native_key`: the same for every delivery of it."""
@@ -61,8 +61,7 @@ class TenantKey:
 
 def variant_id(record_id: str, fingerprint: bytes) -> str:
     """The id of a variant: the original's id and its own fingerprint, which is keyed already."""
-    framed = _framed("custody/variant-id/v1", (record_id, fingerprint))
-    return _named("var", hashlib.sha256(framed).digest())
+    return _named("var", hashlib.sha256(framed("custody/variant-id/v1", (record_id, fingerprint))).digest())
 
 
 def content_digest(*, salt: bytes, data: bytes) -> str:
@@ -80,7 +79,8 @@ def arrival_digest(canonical_arrival: bytes) -> bytes:
     return hashlib.sha256(b"custody/arrival/v1\0" + canonical_arrival).digest()
 
 
-def _framed(label: str, fields: Sequence[str | bytes]) -> bytes:
+def framed(label: str, fields: Sequence[str | bytes]) -> bytes:
+    """Label and length-prefixed fields as bytes: no two lists of fields give the same ones."""
     pieces = [label.encode(), b"\0"]
     for one in fields:
         data = one if isinstance(one, bytes) else one.encode("utf-8", "surrogatepass")

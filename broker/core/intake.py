@@ -16,6 +16,7 @@ from enum import StrEnum
 from msgspec import UNSET
 
 from broker.core.codec import canonical
+from broker.core.entropy import drawn
 from broker.core.item import Change, Item
 from broker.core.model import Delivery, Kind, Origin, Record, UnclaimedBody
 from broker.core.ports import Capabilities, Entropy, NewEntry
@@ -138,9 +139,10 @@ class Directory:
         return Owner(tenant=found, account=account, storage=storage)
 
 
-def new_delivery_id(entropy: Entropy) -> str:
-    """A random id for one HTTP delivery: it says nothing of what was delivered."""
-    return "dlv_" + base64.b32encode(entropy(_DELIVERY_ID_BYTES)).decode().lower()
+def new_delivery_id(entropy: Entropy, body_digest: bytes = b"") -> str:
+    """A random id for one HTTP delivery: it says nothing of what was delivered. Of a seeded source, by the body."""
+    drawn_id = drawn(entropy, _DELIVERY_ID_BYTES, "delivery", body_digest, fresh=True)
+    return "dlv_" + base64.b32encode(drawn_id).decode().lower()
 
 
 def take_in(

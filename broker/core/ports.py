@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 """Now, aware and in UTC."""
 Entropy = Callable[[int], bytes]
-"""So many random bytes; seeded in tests and in the demo."""
+"""So many random bytes; seeded in tests and where a demo is to be repeatable: see `entropy.drawn`."""
 
 
 # --- the event log -----------------------------------------------------------------------------------------------
@@ -287,6 +287,19 @@ class KeptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRecord:
+    """A row as it lies in the store: its bytes undecoded, beside the digests (32 bytes) that were kept with them."""
+
+    tenant: str
+    record_id: str
+    envelope: bytes = field(repr=False)
+    arrival: bytes = field(repr=False)
+    content: bytes = field(repr=False)
+    record_digest: bytes
+    arrival_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPart:
     """A part whose bytes lie in the blob store.
 
@@ -302,6 +315,18 @@ class KeptPart:
     kept_at: datetime
     shared: bool = False
     sha256: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostPart:
+    """A part whose bytes were given up, and the reason as in `LossReason`."""
+
+    record_id: str
+    number: int
+    target_id: str
+    media_kind: str
+    reason: str
+    lost_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,8 +439,16 @@ class RecordStore(Protocol):
         """Every record of a tenant, streamed in bounded memory."""
         ...
 
+    def sealed(self, tenant: str) -> AsyncIterator[SealedRecord]:
+        """Every row of a tenant, its bytes as they lie there, streamed: for whoever hashes them again."""
+        ...
+
     def kept_parts(self, tenant: str) -> AsyncIterator[KeptPart]:
         """Every part whose bytes are kept, streamed."""
+        ...
+
+    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+        """Every part that was given up, streamed."""
         ...
 
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
@@ -424,6 +457,13 @@ class RecordStore(Protocol):
 
     async def unblock(self, tenant: str, target_ids: Sequence[str]) -> int:
         """Puts blocked targets back to `due`, after a person saw to the cause; how many there were."""
+        ...
+
+    async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
+        """Moves blocked targets to `already_gone`, on a person's word; how many there were.
+
+        A target that is not blocked stays, and so does one with a part of which it is not known how it ended.
+        """
         ...
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
@@ -598,11 +638,13 @@ __all__ = [
     "KeptRecord",
     "KeptTarget",
     "LogEntry",
+    "LostPart",
     "MediaObject",
     "NewEntry",
     "OpenPart",
     "Progress",
     "RecordStore",
+    "SealedRecord",
     "StartAt",
     "Subscription",
     "Tally",

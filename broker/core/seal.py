@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from broker.core import identity
 from broker.core.codec import ITEM_ENCODING, canonical
+from broker.core.entropy import drawn
 from broker.core.identity import TenantKey
 from broker.core.model import (
     Arrival,
@@ -53,11 +54,12 @@ class Sealer:
 
     def seal(self, item: Item, *, received_at: datetime, delivery: Delivery, origin: str) -> Record:
         """The record of an item."""
-        native_key = item.native_key or (delivery.id, str(delivery.index))
-        salt = self.entropy(identity.SALT_BYTES)
+        record_id = self.record_id(item.kind, item.native_key or (delivery.id, str(delivery.index)))
+        fingerprint = self.key.fingerprint(item.counted)
+        salt = drawn(self.entropy, identity.SALT_BYTES, record_id, fingerprint)
         data = canonical(_content(item, salt))
         return Record(
-            envelope=self._envelope(item, native_key, identity.content_digest(salt=salt, data=data)),
+            envelope=self._envelope(item, record_id, identity.content_digest(salt=salt, data=data)),
             arrival=Arrival(
                 received_at=received_at,
                 delivery=delivery,
@@ -65,7 +67,7 @@ class Sealer:
                 deadlines=self._deadlines(item, received_at),
             ),
             content=Content(encoding=ITEM_ENCODING, data=data),
-            fingerprint=self.key.fingerprint(item.counted),
+            fingerprint=fingerprint,
         )
 
     def record_id(self, kind: str, native_key: tuple[str, ...]) -> str:
@@ -78,9 +80,9 @@ class Sealer:
             provider=self.provider, account=self.account, object_kind=object_kind, object_id=object_id
         )
 
-    def _envelope(self, item: Item, native_key: tuple[str, ...], digest: str) -> Envelope:
+    def _envelope(self, item: Item, record_id: str, digest: str) -> Envelope:
         return Envelope(
-            record_id=self.record_id(item.kind, native_key),
+            record_id=record_id,
             tenant=self.tenant,
             account=self.account,
             provider=self.provider,

@@ -10,6 +10,7 @@ import aiohttp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import datetime
     from types import TracebackType
 
     from broker.judge import Row
@@ -34,9 +35,10 @@ class ProviderControl:
         if self._session is not None:
             await self._session.close()
 
-    async def play(self, messages: int) -> None:
-        """Starts the story: `messages` inbound messages, or one telling for 0."""
-        await self._call("POST", "play", {"scenario": "insurance", "messages": messages})
+    async def play(self, messages: int, *, at: datetime | None = None) -> None:
+        """Starts the story: `messages` inbound messages, or one telling for 0; now, or as if it were `at`."""
+        begins = {} if at is None else {"at": int(at.timestamp())}
+        await self._call("POST", "play", {"scenario": "insurance", "messages": messages, **begins})
 
     async def summary(self) -> dict[str, Any]:
         """The run in numbers, by the provider's own count."""

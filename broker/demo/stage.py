@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -35,10 +36,15 @@ _STUCK_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What to show. `messages` inbound messages, or one telling of the story for 0. `keep` names the folder."""
+    """What to show. `messages` inbound messages, or one telling of the story for 0. `keep` names the folder.
+
+    `at` is when the story begins. Given that, it is the same again, digest by digest, whenever it is told with the
+    same seed.
+    """
 
     messages: int = 0
     seed: int = 1
+    at: datetime | None = None
     keep: Path | None = None
 
 
@@ -56,9 +62,10 @@ class Glimpse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The account, and whether the provider's own word agrees with it."""
+    """The account, and whether the provider's own word agrees with it. `unclaimed` bodies are counted apart."""
 
     accounts: Mapping[str, Account]
+    unclaimed: int
     verdict: Verdict
     provider: Mapping[str, Any]
     seconds: float
@@ -114,7 +121,8 @@ class Demo:
 
     async def _start(self) -> None:
         enter = self._exits.enter_async_context
-        self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free())
+        repeatable = self.options.at is not None
+        self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free(), repeatable=repeatable)
         self.settings = app.settings_of(self.home.settings_file)
         self.registry = app.registry(self.settings)
         self.say("starting PostgreSQL")
@@ -149,7 +157,7 @@ class Demo:
         """Plays the story, and returns when all of it is settled, or when nothing has moved for a while."""
         self.say("a stone hits a windscreen, and a member writes to the insurer")
         self._started = time.monotonic()
-        await self.provider.play(self.options.messages)
+        await self.provider.play(self.options.messages, at=self.options.at)
         await self.settled()
 
     async def settled(self) -> None:
@@ -179,6 +187,7 @@ class Demo:
         self.workers.check()
         return Outcome(
             accounts=await self._accounts(),
+            unclaimed=await count_unclaimed(self.log),
             verdict=await judge.verdict(),
             provider=await self.provider.summary(),
             seconds=time.monotonic() - self._started,

@@ -46,6 +46,7 @@ def as_json(outcome: Outcome) -> str:
     """The whole outcome as one JSON document; the account's fields on top, summed over the tenants."""
     document: dict[str, Any] = {
         **_plain(outcome.account),
+        "unclaimed": outcome.unclaimed,
         "provider_still_holds": sum(outcome.verdict.still_holds.values()),
         "provider_still_holds_by_object": dict(outcome.verdict.still_holds),
         "residue_texts": outcome.verdict.residue_texts,
@@ -106,6 +107,8 @@ def print_outcome(console: Console, outcome: Outcome, *, settings: Path, example
     """The account as a table, what the provider still holds, and three commands to look further."""
     console.print(_account_table(outcome))
     console.print(_holds(outcome))
+    if outcome.unclaimed:
+        console.print(f"Bodies for accounts that nobody registered: {outcome.unclaimed}, kept raw until someone does.")
     if outcome.closed:
         console.print(f"[bold green]The account closes[/], {outcome.seconds:.1f} s after the first message.")
     else:

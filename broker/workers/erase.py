@@ -15,6 +15,7 @@ import structlog
 from msgspec import UNSET
 
 from broker.core import codec, identity
+from broker.core.entropy import drawn
 from broker.core.errors import ProviderRefusedError
 from broker.core.metrics import Metrics
 from broker.core.model import EraseCommand, ErasureOutcome, ReceiptOutcome
@@ -102,7 +103,7 @@ class Erase:
             outcome=answer.outcome,
             evidence=answer.evidence,
             at=self.clock(),
-            salt=self.entropy(identity.SALT_BYTES),
+            salt=drawn(self.entropy, identity.SALT_BYTES, command.target_id, str(command.attempt), answer.outcome),
             witnessed=self.witness.vouches(command.provider, command.account),
             repeated=entry.offset < self._repeated_below.get(entry.place, 0),
             retry_after_seconds=UNSET if answer.retry_after_seconds is None else answer.retry_after_seconds,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from broker.core import identity
 from broker.core.codec import ACT_ENCODING, PART_ENCODING, RECEIPT_ENCODING, canonical
+from broker.core.entropy import drawn
 from broker.core.model import (
     Arrival,
     Content,
@@ -101,16 +102,13 @@ def gap_record(  # noqa: PLR0913 - what is known of an entry that may be unreada
     entropy: Entropy,
 ) -> Record:
     """The gap record that stands in for an entry set aside; `about` is the entry's envelope where it could be read."""
-    salt = entropy(identity.SALT_BYTES)
-    data = canonical(SetAside(code=letter.code, attempts=letter.attempts, salt=salt))
     account = about.account if about else "unknown"
+    native_key = (log, entry.topic, str(entry.partition), str(entry.offset))
+    record_id = key.record_id(provider="custody", account=account, kind=Kind.GAP, native_key=native_key)
+    salt = drawn(entropy, identity.SALT_BYTES, record_id)
+    data = canonical(SetAside(code=letter.code, attempts=letter.attempts, salt=salt))
     envelope = Envelope(
-        record_id=key.record_id(
-            provider="custody",
-            account=account,
-            kind=Kind.GAP,
-            native_key=(log, entry.topic, str(entry.partition), str(entry.offset)),
-        ),
+        record_id=record_id,
         tenant=tenant,
         account=account,
         provider=about.provider if about else "custody",

@@ -20,6 +20,7 @@ from broker.core.metrics import Metrics
 from broker.core.ports import Clock, EventLog, NewEntry, RecordStore
 from broker.core.seal import event_headers
 from broker.core.topics import Stream, split_topic, topic_name
+from broker.core.tracing import NoTracing, Tracing
 from broker.workers.deliver import Pulse, wait_for
 from broker.workers.erase import GROUP as ERASE
 
@@ -44,6 +45,7 @@ class Relay:
     poll_seconds: float = 0.25
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     pulse: Pulse = field(default_factory=Pulse)
+    tracing: Tracing = field(default_factory=NoTracing)
 
     async def run(self) -> None:
         """Turns until `stop`; an outage of store or log is waited out."""
@@ -70,7 +72,8 @@ class Relay:
             return 0
         claimed = await self.store.claim_due(now=self.clock(), limit=self.batch, lease=self.lease)
         if claimed:
-            await self.log.append([command_entry(one) for one in claimed])
+            with self.tracing.span("command", targets=str(len(claimed))):
+                await self.log.append([command_entry(one) for one in claimed])
             self.metrics.count("custody.erase.commands", len(claimed))
         return len(claimed)
 

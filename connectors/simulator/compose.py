@@ -22,19 +22,31 @@ _SENDS_ITS_OWN_ID = frozenset({"message", "reaction", "edit", "revocation", "sys
 
 
 class Composer:
-    """Makes drafts for one number; media it makes are in the ledger at once. `now` is Unix seconds."""
+    """Makes drafts for one number; media it makes are in the ledger at once. `now` is Unix seconds.
 
-    def __init__(self, account: str, *, world: World, ledger: Ledger, draws: Draws, ids: Ids) -> None:
+    `clock` is the time in the story, where that is not the provider's. What the provider does goes by its own.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        *,
+        world: World,
+        ledger: Ledger,
+        draws: Draws,
+        ids: Ids,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.account = account
         self.number = world.number(account).config
         self.ids = ids
         self._world = world
         self._ledger = ledger
         self.draws = draws
-        self._now: Callable[[], float] = world.clock
+        self._now: Callable[[], float] = clock or world.clock
 
     def now(self) -> int:
-        """The provider's time, in whole seconds as its timestamps are."""
+        """The time in the story, in whole seconds as the provider's timestamps are."""
         return int(self._now())
 
     @property
@@ -53,13 +65,13 @@ class Composer:
         source: str = "webhook",
         gone: bool = False,
     ) -> MediaRef:
-        """A new media object, made at Unix second `at`; by itself about as large as the settings say."""
+        """A new media object, made at Unix second `at` of the story; by itself about as large as the settings say."""
         media_id = self.ids.media_id()
         usual = self._world.config.media.size_bytes
         size = usual // 2 + self.draws.choose(usual + 1, "size", media_id) if size is None else size
         digest = files.digest(seed=self._world.config.seed, media_id=media_id, mime=mime, size=size)
         wrong = self.draws.strikes("wrong_digest", media_id)
-        made_at = self._now() if at is None else at
+        made_at = self._world.clock() + (0.0 if at is None else at - self._now())
         media = Media(
             id=media_id,
             account=self.account,

@@ -104,11 +104,11 @@ class _Control:
 
     async def play(self, request: Request) -> Response:
         given = await _object(request)
-        messages, seed = given.get("messages") or 0, given.get("seed")
-        if not isinstance(messages, int) or not isinstance(seed, int | None):
-            message = "messages and seed must be whole numbers"
+        messages, seed, at = given.get("messages") or 0, given.get("seed"), given.get("at")
+        if not isinstance(messages, int) or not isinstance(seed, int | None) or not isinstance(at, int | None):
+            message = "messages, seed and at must be whole numbers"
             raise ConfigError(message)
-        play = Play(scenario=str(given.get("scenario", "insurance")), messages=messages, seed=seed)
+        play = Play(scenario=str(given.get("scenario", "insurance")), messages=messages, seed=seed, at=at)
         run = self._simulator.start(play)
         return JSONResponse({"playing": True, "run": run}, status_code=202)
 

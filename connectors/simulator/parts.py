@@ -21,6 +21,7 @@ from connectors.simulator.misbehaviour import Draws
 from connectors.simulator.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
     from pathlib import Path
 
@@ -44,9 +45,9 @@ class Parts:
     messages: MessagesApi
     accounts: AccountsApi
 
-    def composer(self, account: str, ids: Ids) -> Composer:
-        """Makes drafts for a number with these ids. Raises ConfigError."""
-        return Composer(account, world=self.world, ledger=self.ledger, draws=self.draws, ids=ids)
+    def composer(self, account: str, ids: Ids, clock: Callable[[], float] | None = None) -> Composer:
+        """Makes drafts for a number with these ids, in a story with a time of its own. Raises ConfigError."""
+        return Composer(account, world=self.world, ledger=self.ledger, draws=self.draws, ids=ids, clock=clock)
 
 
 class _Losses:

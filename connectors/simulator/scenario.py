@@ -21,11 +21,16 @@ SCENARIOS = {"insurance": SCENES}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Play:
-    """What to play. `messages`: how many inbound messages; 0 tells the story once. `seed`: None takes the settings'."""
+    """What to play. `messages`: how many inbound messages; 0 tells the story once. `seed`: None takes the settings'.
+
+    `at`: when the story begins, in Unix seconds. It then goes on a second with each draft, whatever the time is, so
+    that it is the same story again.
+    """
 
     scenario: str = "insurance"
     messages: int = 0
     seed: int | None = None
+    at: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a scenario nobody wrote. Raises ConfigError."""
@@ -35,6 +40,21 @@ class Play:
         if self.messages < 0:
             message = f"{self.messages} messages cannot be played: give 0 for one telling, or a number above"
             raise ConfigError(message)
+
+
+class StoryClock:
+    """The time in a story that begins at `at`: a second later with each `tick`."""
+
+    def __init__(self, at: int) -> None:
+        self._now = at
+
+    def __call__(self) -> float:
+        """Unix seconds."""
+        return float(self._now)
+
+    def tick(self) -> None:
+        """Go on to the next second."""
+        self._now += 1
 
 
 def script(
@@ -61,10 +81,14 @@ def _counts(draft: Draft) -> bool:
     return draft.inbound and not any(entry.variant for entry in draft.entries)
 
 
-async def perform(drafts: Iterator[tuple[Composer, Draft]], *, emitter: Emitter) -> int:
+async def perform(
+    drafts: Iterator[tuple[Composer, Draft]], *, emitter: Emitter, clock: StoryClock | None = None
+) -> int:
     """Send a script to its end; how many inbound messages were sent. Waits wherever the couriers are busy."""
     sent = 0
     for compose, draft in drafts:
         sent += _counts(draft)
         await emitter.emit(draft, composer=compose)
+        if clock is not None:
+            clock.tick()
     return sent

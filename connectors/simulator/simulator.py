@@ -219,9 +219,10 @@ class Simulator:
     async def _perform(self, play: Play, run: int) -> int:
         seed = self.config.seed if play.seed is None else play.seed
         ids = Ids(seed=seed, run=run)
-        composers = {account: self._started.composer(account, ids) for account in self.world.numbers}
+        clock = None if play.at is None else scenario.StoryClock(play.at)
+        composers = {account: self._started.composer(account, ids, clock) for account in self.world.numbers}
         drafts = scenario.script(play, accounts=tuple(composers), composer=composers.__getitem__, seed=seed)
-        return await scenario.perform(drafts, emitter=self._started.emitter)
+        return await scenario.perform(drafts, emitter=self._started.emitter, clock=clock)
 
     async def _play_along(self, play: Play, run: int) -> None:
         try:

@@ -36,6 +36,7 @@ from broker.core.intake import (
 from broker.core.metrics import Metrics
 from broker.core.ports import Clock, Entropy, EventLog
 from broker.core.registry import App, Registry
+from broker.core.tracing import NoTracing, Tracing, traced
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signed
@@ -102,6 +103,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
+    tracing: Tracing | None = None,
     limits: EdgeLimits | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> list[Route]:
@@ -115,6 +117,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         clock=clock,
         entropy=entropy,
         metrics=metrics,
+        tracing=tracing or NoTracing(),
         limits=limits or EdgeLimits(),
         draining=draining,
     )
@@ -150,6 +153,7 @@ class _Edge:
     clock: Clock
     entropy: Entropy
     metrics: Metrics
+    tracing: Tracing
     limits: EdgeLimits
     draining: Callable[[], bool]
     in_flight: int = 0
@@ -173,7 +177,8 @@ class _Edge:
         """A delivery."""
         held = _Held(self)
         try:
-            outcome = await self._outcome(request, held)
+            with self.tracing.span("webhook", connector=NAME):
+                outcome = await self._outcome(request, held)
         finally:
             held.release()
         self.metrics.count("custody.webhook.bodies", connector=NAME, outcome=outcome)
@@ -201,7 +206,7 @@ class _Edge:
             return body
         if not is_signed(body, digest, app.secrets):
             return Outcome.UNSIGNED
-        return await self._keep(app, body)
+        return await self._keep(app, body, digest)
 
     async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
         if not self._may_fit(request.headers.get("content-length", "0")):
@@ -224,14 +229,14 @@ class _Edge:
     def _may_fit(self, announced: str) -> bool:
         return len(announced) <= _LENGTH_DIGITS and announced.isdecimal() and int(announced) <= self.limits.body_bytes
 
-    async def _keep(self, app: App, body: bytes) -> Outcome:
+    async def _keep(self, app: App, body: bytes, digest: bytes) -> Outcome:
         delivery = SignedDelivery(
-            app=app, id=new_delivery_id(self.entropy), received_at=self.clock(), connector=CONNECTOR_VERSION
+            app=app, id=new_delivery_id(self.entropy, digest), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
         intake = self._intake(body, delivery)
         try:
             async with asyncio.timeout(self.limits.append_seconds):
-                await self.log.append(intake.entries)
+                await self.log.append(traced(intake.entries, self.tracing.traceparent()))
         except TimeoutError:
             return Outcome.LOG_SLOW
         except Exception as error:  # noqa: BLE001 - nothing was taken: the provider must deliver again

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from broker.core.codec import ITEM_ENCODING, item_content
+from broker.core.codec import ITEM_ENCODING, canonical, item_content
 from broker.core.errors import LogChangedError, OffsetGapError, UnstorableError
 from broker.core.model import Content, Kind
 from broker.core.ports import Progress
+from broker.core.seals import broken_seals
 from broker.core.topics import Stream, TopicPartition, topic_name
 from tests.records import LOG, TENANT, Desk
 
@@ -261,6 +262,24 @@ class KeepContract:
         found = [one.record async for one in bench.store.records(TENANT)]
         assert len(found) == 150
         assert {one.envelope.record_id for one in found} == {one.record.envelope.record_id for one in entries}
+
+    async def test_every_row_is_streamed_as_bytes_that_its_digests_hold(self, bench: Bench) -> None:
+        desk = bench.desk
+        image, other = desk.image(), Desk(2, tenant="other")
+        body = {"text": "first", "nul": "a \x00 b"}
+        first = desk.text(canonical(body).decode(), native="same")
+        entries = [first, desk.text('"other"', native="same"), image, desk.kept(image)]
+        await bench.store.keep([desk.arrive(one) for one in entries])
+        await bench.store.keep([other.arrive(other.text())])
+        sealed = [one async for one in bench.store.sealed(TENANT)]
+        assert [broken_seals(one) for one in sealed] == [()] * 4
+        records = {one.record_id: one async for one in bench.store.records(TENANT)}
+        assert {one.record_id for one in sealed} == records.keys()
+        for one in sealed:
+            record = records[one.record_id].record
+            assert (one.envelope, one.arrival) == (canonical(record.envelope), canonical(record.arrival))
+            assert one.content == record.content.data
+            assert one.record_digest.hex() == records[one.record_id].record_digest
 
     async def test_a_stream_of_records_may_be_left_half_way(self, bench: Bench) -> None:
         desk = bench.desk

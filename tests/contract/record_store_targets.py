@@ -202,6 +202,71 @@ class TargetContract:
         assert list(await claim(bench)) == []
         assert await state(bench) == "residue"
 
+    @pytest.mark.parametrize(
+        ("reason", "witnessed", "before"),
+        [("too_large", False, "residue"), ("gone", True, "already_gone"), ("gone", False, "blocked")],
+    )
+    async def test_a_lost_part_that_is_kept_after_all_is_kept_and_erased(
+        self, bench: Bench, reason: str, witnessed: bool, before: str
+    ) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo, desk.lost(photo, reason=reason, witnessed=witnessed))
+        assert await state(bench) == before
+        (lost,) = [one async for one in bench.store.lost_parts(TENANT)]
+        assert (lost.record_id, lost.number, lost.target_id) == (photo.envelope.record_id, 1, target_of(photo))
+        assert (lost.reason, lost.media_kind, lost.lost_at) == (reason, "image", desk.time.now)
+        await keep(bench, desk.kept(photo))
+        assert await state(bench) == "due"
+        assert [one async for one in bench.store.lost_parts(TENANT)] == []
+        assert len(await kept_parts(bench)) == 1
+        (claimed,) = await claim(bench)
+        assert claimed.command.part_record_ids == (photo.envelope.record_id,)
+        await keep(bench, desk.receipt(target_of(photo), ErasureOutcome.ERASED))
+        assert await state(bench) == "erased"
+
+    async def test_a_loss_that_comes_again_changes_nothing(self, bench: Bench) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo, desk.kept(photo))
+        await keep(bench, desk.lost(photo, reason="expired"))
+        assert await state(bench) == "due"
+        assert (await tally_of(bench)).parts_kept == 1
+        assert [one async for one in bench.store.lost_parts(TENANT)] == []
+
+    async def test_what_was_commanded_is_not_commanded_again_for_another_part_that_is_kept(self, bench: Bench) -> None:
+        desk, photo = bench.desk, await commanded(bench)
+        await keep(bench, desk.receipt(target_of(photo), ErasureOutcome.BLOCKED))
+        (named,) = [one.object_id async for one in bench.store.targets(TENANT)]
+        await keep(bench, desk.image(named))
+        assert len(await kept_parts(bench)) == 2
+        assert await state(bench) == "blocked"
+
+    async def test_a_person_takes_what_is_blocked_for_gone(self, bench: Bench) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo, desk.lost(photo))
+        assert await bench.store.accept_gone("other", [target_of(photo)]) == 0
+        assert await bench.store.accept_gone(TENANT, [target_of(photo), "tgt_none"]) == 1
+        assert await state(bench) == "already_gone"
+        assert await bench.store.accept_gone(TENANT, [target_of(photo)]) == 0
+        assert list(await claim(bench)) == []
+
+    async def test_nothing_is_taken_for_gone_while_a_part_that_names_it_is_open(self, bench: Bench) -> None:
+        desk = bench.desk
+        photo, again = desk.image("media-1"), desk.image("media-1")
+        await keep(bench, photo, desk.lost(photo))
+        await keep(bench, again)
+        assert await bench.store.accept_gone(TENANT, [target_of(photo)]) == 0
+        assert await state(bench) == "blocked"
+        await keep(bench, desk.lost(again))
+        assert await bench.store.accept_gone(TENANT, [target_of(photo)]) == 1
+
+    @pytest.mark.parametrize("reason", ["too_large", "kept"])
+    async def test_only_what_is_blocked_is_taken_for_gone(self, bench: Bench, reason: str) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo, desk.kept(photo) if reason == "kept" else desk.lost(photo, reason=reason))
+        before = await state(bench)
+        assert await bench.store.accept_gone(TENANT, [target_of(photo)]) == 0
+        assert await state(bench) == before
+
     async def test_nothing_is_due_before_the_wait_after_the_keep(self, bench: Bench) -> None:
         desk, photo = bench.desk, bench.desk.image()
         patient = desk.arrive(photo, policy=desk.policy(photo, erase_after_seconds=3600))

@@ -41,7 +41,7 @@ CONTENT_COLUMNS = frozenset(
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def aftermath() -> AsyncIterator[Aftermath]:
     """Everything there is to search, after everything that can happen to a message has happened to a canary."""
-    telemetry = {"metrics": "console", "metrics_interval_seconds": 1.0}
+    telemetry = {"metrics": "console", "metrics_interval_seconds": 1.0, "traces": "console"}
     options = StageOptions(seed=7, overrides={"telemetry": telemetry})
     with tempfile.TemporaryDirectory(prefix="custody-canary-") as folder:
         async with one_server() as server:
@@ -56,6 +56,7 @@ async def test_the_canaries_went_through(aftermath: Aftermath) -> None:
     assert missing == []
     assert len(aftermath.logs["workers.log"]) > 10_000
     assert b"custody.webhook.bodies" in aftermath.logs["workers.log"], "no metrics were exported"
+    assert b'"name": "fetch"' in aftermath.logs["workers.log"], "no traces were exported"
 
 
 async def test_no_canary_in_any_log(aftermath: Aftermath) -> None:

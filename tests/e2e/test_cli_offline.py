@@ -19,7 +19,8 @@ from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
     *("demo", "init", "check", "run", "simulate", "report", "show", "parse"),
-    *("dead list", "dead show", "dead redrive", "blocked list", "blocked release"),
+    *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "blocked accept"),
+    *("part list", "part refetch"),
     *("tenant list", "tenant check", "tenant apply", "account list", "account check", "account apply"),
 ]
 ROOT = Path(__file__).parents[2]
@@ -159,7 +160,7 @@ def test_parse_takes_anything(data: bytes) -> None:
         (("run", "archiv"), "WORKER: no such worker, did you mean archive?"),
         (("demo", "--store", "s3"), "--store: no such implementation"),
         (("demo", "--messages", "many"), "'--messages': Input should be a valid integer"),
-        (("reprot",), "Did you mean 'report'?"),
+        (("reprot",), "Did you mean 'report'"),
         (("report", "--jsn"), "No such option: --jsn"),
     ],
 )

@@ -130,6 +130,26 @@ async def test_run_serves_until_sigterm_and_leaves_nothing_unsaid(here: Installa
     assert stopped == set(WORKERS)
 
 
+async def test_what_was_counted_and_traced_is_exported_at_the_end(here: Installation) -> None:
+    port = free_port()
+    telemetry = 'log_level = "error"\nmetrics = "console"\nmetrics_interval_seconds = 3600\ntraces = "console"\n'
+    settings = here.folder / "settings.toml"
+    settings.write_text(settings.read_text() + f"\n[edge]\nport = {port}\n[telemetry]\n{telemetry}")
+    process = await started("run", settings=settings)
+    edge = f"http://127.0.0.1:{port}"
+    assert await answered(f"{edge}/health/ready") == 200
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{edge}/webhooks/whatsapp_cloud/acme", data=b"{}") as answer,
+    ):
+        assert answer.status in {401, 404}
+    code, err = await ended(process, signal.SIGTERM)
+    assert code == 0, err
+    for name in (b"custody.webhook.bodies", b"custody.delivery.last_progress_seconds", b'"worker": "archive"'):
+        assert name in err
+    assert b'"name": "webhook"' in err
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that the server's own account may walk through, unlike pytest's when root runs the tests."""

@@ -8,7 +8,9 @@ import pytest
 import pytest_asyncio
 
 from broker import app
-from broker.core.codec import canonical
+from broker.core.codec import canonical, decode
+from broker.core.model import FetchTask
+from broker.core.topics import Stream, topic_name
 from tests.e2e.installation import TENANT, Installation, lay_out, use
 from tests.records import Desk
 from tests.unit.broker.registry_files import GOOD, write
@@ -173,6 +175,76 @@ async def test_a_blocked_erasure_is_released(here: Installation) -> None:
     assert (await here.custody("blocked", "list", "--json")).document == []
 
 
+async def test_a_blocked_erasure_is_taken_for_gone(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.image()
+    await here.append(record, desk.lost(record, reason="gone"))
+    await here.archive()
+    (blocked,) = (await here.custody("blocked", "list", "--json")).document
+    refused = await here.custody("blocked", "accept", blocked["target"])
+    assert (refused.code, "--reason" in refused.err) == (2, True)
+    said = await here.custody("blocked", "accept", blocked["target"], *REASON, "--json")
+    assert said.document == {"accepted": blocked["target"]}
+    report = (await here.custody("report", "--json")).document
+    assert (report["already_gone"], report["open"], report["closes"]) == (1, 0, True)
+    assert await _acts(here) == ["accept_gone"]
+    again = await here.custody("blocked", "accept", blocked["target"], *REASON)
+    assert (again.code, await _acts(here)) == (1, ["accept_gone"])
+
+
+async def test_a_lost_part_is_asked_for_again_and_kept_after_all(here: Installation) -> None:
+    desk = Desk(7)
+    record, variant = (desk.image("media-1", f"media-{two}", native="same", caption=f'"{two}"') for two in (2, 3))
+    losses = [desk.lost(one, 2, reason="too_large") for one in (record, variant)]
+    await here.append(record, variant, *losses)
+    await here.archive()
+    lost = (await here.custody("part", "list", "--json")).document
+    assert [(one["part"], one["reason"], one["tenant"]) for one in lost] == [(2, "too_large", TENANT)] * 2
+    assert "media-" not in str(lost)
+    before = app.now()
+    for one in lost:
+        said = await here.custody("part", "refetch", one["record"], "2", *REASON, "--json")
+        assert said.document == {"record": one["record"], "part": 2, "target": one["target"]}, said.err
+    tasks = await _tasks(here)
+    assert {task.record_id for task in tasks} == {record.envelope.record_id}, "a variant's too"
+    assert {task.fingerprint for task in tasks} == {record.fingerprint, variant.fingerprint}
+    assert {task.target_id for task in tasks} == {one["target"] for one in lost}
+    assert {task.media.object_id for task in tasks} == {"media-2", "media-3"}
+    assert all(task.attempt == 1 and task.fetch_by > before for task in tasks)
+    assert await _acts(here) == ["refetch"] * 2
+    await here.append(desk.kept(variant, 2))
+    await here.archive()
+    (left,) = (await here.custody("part", "list", "--json")).document
+    assert left["record"] == record.envelope.record_id
+    report = (await here.custody("report", "--json")).document
+    assert (report["parts_kept"], report["parts_lost"], report["residue"]) == (1, 1, 1)
+
+
+async def test_only_a_lost_part_is_asked_for_again(here: Installation) -> None:
+    desk = Desk(7)
+    record = desk.image("media-1", "media-2")
+    await here.append(record, desk.kept(record, 1))
+    await here.archive()
+    for number in ("1", "2", "3"):
+        said = await here.custody("part", "refetch", record.envelope.record_id, number, *REASON)
+        assert (said.code, said.out, "custody part list" in said.err) == (1, "", True)
+    assert await _acts(here) == []
+    assert await _tasks(here) == []
+    assert (await here.custody("part", "refetch", record.envelope.record_id, "1")).code == 2
+
+
+async def _acts(here: Installation) -> list[str]:
+    async with here.servers() as (_, store):
+        return [one.record.envelope.type async for one in store.records(TENANT) if one.record.envelope.kind == "act"]
+
+
+async def _tasks(here: Installation) -> list[FetchTask]:
+    async with here.servers() as (log, _):
+        places = await log.bounds([topic_name(TENANT, Stream.FETCHES)])
+        entries = [entry for place in places for entry in await log.read(place, 0, max_entries=100)]
+    return [decode(entry.value, FetchTask) for entry in entries]
+
+
 async def test_what_is_registered_is_listed_checked_and_applied(here: Installation) -> None:
     (tenant,) = (await here.custody("tenant", "list", "--json")).document
     assert (tenant["tenant"], tenant["accounts"]) == (TENANT, 1)
@@ -202,7 +274,7 @@ async def test_a_server_that_does_not_answer_is_exit_code_3(here: Installation) 
     settings = here.folder / "settings.toml"
     dsn = app.settings_of(settings).address("records")
     settings.write_text(settings.read_text().replace(dsn, "postgresql://u:p@127.0.0.1:9/none"))
-    for command in (("report",), ("show", "rec_abc"), ("dead", "list"), ("blocked", "list")):
+    for command in (("report",), ("show", "rec_abc"), ("dead", "list"), ("blocked", "list"), ("part", "list")):
         said = await here.custody(*command)
         assert (said.code, said.out) == (3, ""), said
         assert len(said.err.splitlines()) == 1, said.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import tempfile
 from contextlib import asynccontextmanager
@@ -12,14 +14,21 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 import pytest_asyncio
+from rich.console import Console
 
+from broker.app import capabilities, now
+from broker.core.intake import Directory, SignedDelivery, take_in
 from broker.demo import Demo, DemoOptions
-from broker.demo.view import as_json
+from broker.demo.view import as_json, print_outcome
 from broker.servers import admin_address
 from broker.settings import Server
+from connectors.whatsapp_cloud.parse import parse
+from tests.e2e.installation import said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+
+    from broker.core.ports import LostPart
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -53,6 +62,8 @@ def _taken(table: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return done, (f"INSERT INTO {table} SELECT * FROM public.taken", "DROP TABLE public.taken")
 
 
+_FOR_NOBODY = b"""{"entry": [{"id": "1", "changes": [{"field": "messages", "value": {
+    "metadata": {"phone_number_id": "2"}, "statuses": [{"id": "3", "status": "sent"}]}}]}]}"""
 _FLIP = "UPDATE custody_blobs.blobs SET data = set_byte(data, 40, get_byte(data, 40) # 1) WHERE place = '{place}'"
 _RECORD = _taken("custody_pas.records", "kind = 'message' AND part_count = 0")
 _TARGET = _taken("custody_pas.targets", "state = 'erased'")
@@ -109,6 +120,65 @@ async def test_tampering_opens_the_account_and_is_named(demo: Demo, tampering: T
     for words in tampering.said:
         assert any(words in problem for problem in outcome.problems), outcome.problems
     assert (await demo.outcome()).closed is True, "not restored"
+
+
+async def test_a_lost_part_that_is_asked_for_again_is_kept_and_erased(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await demo.provider._call("POST", "misbehave", {"damaged_download": 1.0})
+    (account, *_) = demo.registry.accounts.values()
+    photo = {"account": account.id, "type": "image", "media": {"size": 4_000}}
+    await demo.provider._call("POST", "inbound", photo)
+    lost = await _lost_for(demo, account.tenant, "digest_mismatch")
+    await demo.settled()
+    before = await demo.outcome()
+    assert (before.account.residue, before.closed) == (1, True), before.problems
+
+    await demo.provider._call("POST", "misbehave", {"reset": True})
+    monkeypatch.setenv("CUSTODY_SETTINGS", str(demo.home.settings_file))
+    arguments = ("part", "refetch", lost.record_id, str(lost.number), "--reason", "the line was noisy")
+    told = await asyncio.to_thread(said, *arguments)
+    assert told.code == 0, told.err
+    async with asyncio.timeout(60):
+        while (await demo.outcome()).account.residue:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.2)
+    await demo.settled()
+    after = await demo.outcome()
+    assert after.closed, after.problems
+    assert after.account.erased == before.account.erased + 1
+    assert after.account.parts_lost == before.account.parts_lost - 1
+
+
+async def _lost_for(demo: Demo, tenant: str, reason: str) -> LostPart:
+    async with asyncio.timeout(60):
+        while True:
+            async for part in demo.store.lost_parts(tenant):
+                if part.reason == reason:
+                    return part
+            await asyncio.sleep(0.2)
+
+
+async def test_a_body_that_nobody_claims_is_told_apart_from_the_account(demo: Demo) -> None:
+    before = await demo.outcome()
+    (app, *_) = demo.registry.apps.values()
+    delivery = SignedDelivery(app=app, id="dlv_test", received_at=now(), connector="tests/1")
+    taken = take_in(
+        parse(_FOR_NOBODY),
+        delivery,
+        directory=Directory(demo.registry),
+        capabilities=capabilities(demo.settings)[app.provider],
+        entropy=bytes,
+    )
+    assert taken.unclaimed == {"unknown_account": 1}
+    await demo.log.append(taken.entries)
+
+    outcome = await demo.outcome()
+    document, printed = json.loads(as_json(outcome)), io.StringIO()
+    print_outcome(Console(file=printed, width=200), outcome, settings=Path("settings.toml"), example=None)
+
+    assert (before.unclaimed, document["unclaimed"], document["closed"]) == (0, 1, True)
+    assert document["accepted"] == before.account.accepted
+    assert "Bodies for accounts that nobody registered: 1," in printed.getvalue()
 
 
 @asynccontextmanager

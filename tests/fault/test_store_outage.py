@@ -13,7 +13,7 @@ from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
 from backends.postgres.roles import ensure_writer
 from backends.postgres.sql import RECORDS
-from broker.core.errors import BlobsUnavailableError, StoreUnavailableError
+from broker.core.errors import BlobsUnavailableError, SettingsError, StoreUnavailableError
 from tests.contract.blob_store import pieces
 from tests.records import LOG, TENANT, Desk
 from tests.servers import SharedPostgres, as_role, private_postgres
@@ -97,8 +97,14 @@ async def test_a_renewed_password_is_found_without_a_restart(fault_seed: int) ->
     desk = Desk(fault_seed)
     async with private_postgres() as server, store_database(SharedPostgres(dsn=server.dsn())) as dsn:
         await ensure_writer(dsn, "rotating", "the-first", schema=RECORDS)
-        password = "the-first"
-        store = await PostgresRecords.open(lambda: as_role(dsn, "rotating", password), clock=desk.time)
+        password: str | None = "the-first"
+
+        def address() -> str:
+            if password is None:
+                raise SettingsError(["the file can't be read"])
+            return as_role(dsn, "rotating", password)
+
+        store = await PostgresRecords.open(address, clock=desk.time)
         await store.keep([desk.arrive(desk.text())])
         await ensure_writer(dsn, "rotating", "the-second", schema=RECORDS)
         await execute(dsn, CUT_OFF)
@@ -106,6 +112,9 @@ async def test_a_renewed_password_is_found_without_a_restart(fault_seed: int) ->
         for _ in range(3):
             with pytest.raises(StoreUnavailableError):
                 await store.keep([entry])
+        password = None
+        with pytest.raises(StoreUnavailableError):
+            await store.keep([entry])
         password = "the-second"
         assert [one.outcome for one in await store.keep([entry])] == ["stored"]
         await store.close()

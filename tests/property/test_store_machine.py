@@ -183,6 +183,12 @@ class StoreMachine(RuleBasedStateMachine):
         record, number = self._some_part(data)
         self.both(lambda store: store.unblock(TENANT, [target_of(record, number)]))
 
+    @precondition(lambda self: self.named)
+    @rule(data=st.data())
+    def accept_gone(self, data: st.DataObject) -> None:
+        record, number = self._some_part(data)
+        self.both(lambda store: store.accept_gone(TENANT, [target_of(record, number)]))
+
     @rule(span=SPANS)
     def time_passes(self, span: dict[str, float]) -> None:
         self.desk.time.pass_(**span)
@@ -194,6 +200,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.dead_letters(settled=True))
         self.both(_targets)
         self.both(_parts)
+        self.both(_lost_parts)
 
     @invariant()
     def the_sums_hold(self) -> None:
@@ -223,6 +230,10 @@ async def _targets(store: RecordStore) -> Sequence[object]:
 
 async def _parts(store: RecordStore) -> Sequence[object]:
     return sorted([one async for one in store.kept_parts(TENANT)], key=lambda one: (one.record_id, one.number))
+
+
+async def _lost_parts(store: RecordStore) -> Sequence[object]:
+    return sorted([one async for one in store.lost_parts(TENANT)], key=lambda one: (one.record_id, one.number))
 
 
 def test_postgres_and_memory_agree_on_everything(postgres_server: SharedPostgres) -> None:

@@ -10,27 +10,30 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from broker.core.errors import LogChangedError, LogUnavailableError, SchemaError, SettingsError
-from broker.log.postgres.errors import DRIVER_ERRORS, guarded, is_lost
+from broker.log.postgres.errors import DRIVER_ERRORS, guarded, is_lost, translated
 from broker.log.postgres.queries import migrations, queries
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from typing import Any, TypeAlias
 
     from asyncpg.pool import PoolConnectionProxy
 
+    from broker.core.errors import CustodyError
     from broker.log.postgres.options import PostgresLogOptions
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    Dsn: TypeAlias = str | Callable[[], str]
 
 
 class Connections:
     """Opens connections, and looks at the server behind each before it is used.
 
-    Each is direct: a pooler that hands a session to several clients loses notifications.
+    Each is direct: a pooler that hands a session to several clients loses notifications. The address is asked for anew
+    each time, so that a renewed password is found.
     """
 
-    def __init__(self, dsn: str, options: PostgresLogOptions) -> None:
+    def __init__(self, dsn: Dsn, options: PostgresLogOptions) -> None:
         self._dsn = dsn
         self._options = options
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -38,7 +41,7 @@ class Connections:
         self._closed = False
 
     @classmethod
-    async def open(cls, dsn: str, options: PostgresLogOptions) -> Self:
+    async def open(cls, dsn: Dsn, options: PostgresLogOptions) -> Self:
         """A pool that has seen its server. Raises what `PostgresLog.open` does."""
         connections = cls(dsn, options)
         await connections._open()
@@ -66,7 +69,7 @@ class Connections:
 
     async def dedicate(self, **settings: str) -> asyncpg.Connection[asyncpg.Record]:
         """A connection of the caller's own, which also ends it. `settings` are the server's, for this session."""
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self._dsn, **self._arguments(settings))
+        connection = await self._connect(**self._arguments(settings))
         try:
             await self._inspect(connection)
         except BaseException:
@@ -85,12 +88,12 @@ class Connections:
         except DRIVER_ERRORS:
             self._pool.terminate()
 
-    @guarded("connecting", ValueError)
+    @guarded("connecting")
     async def _open(self) -> None:
         self._pool = asyncpg.create_pool(
-            self._dsn,
             min_size=0,
             max_size=self._options.pool_size,
+            connect=self._connect,
             init=self._inspect,
             reset=_leave,
             **self._arguments({}),
@@ -98,6 +101,23 @@ class Connections:
         await self._pool
         async with self.borrow():
             pass
+
+    async def _connect(
+        self,
+        dsn: str | None = None,  # noqa: ARG002 - the pool's own, which has none
+        **arguments: Any,  # noqa: ANN401 - asyncpg's own
+    ) -> asyncpg.Connection[asyncpg.Record]:
+        """Connects to the address as it is now. Once the log was open, one that is none is an outage like any other."""
+        try:
+            address = self._dsn if isinstance(self._dsn, str) else self._dsn()
+            return await asyncpg.connect(address, **arguments)
+        except SettingsError as error:
+            problem: CustodyError = error
+        except ValueError as error:
+            problem = translated(error, "connecting")
+        if self._identity is not None:
+            raise LogUnavailableError("the log's address can't be read or used; mend it, or try again later")
+        raise problem
 
     def _arguments(self, settings: dict[str, str]) -> dict[str, Any]:
         options = self._options

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from broker.core.metrics import Metrics
     from broker.core.ports import Bounds, LogEntry, NewEntry, StartAt
     from broker.core.topics import TopicPartition, TopicSpec
+    from broker.log.postgres.connections import Dsn
 
 
 class PostgresLog:
@@ -47,8 +48,10 @@ class PostgresLog:
         self._subscriptions: set[PostgresSubscription] = set()
 
     @classmethod
-    async def open(cls, dsn: str, *, options: PostgresLogOptions | None = None, metrics: Metrics | None = None) -> Self:
+    async def open(cls, dsn: Dsn, *, options: PostgresLogOptions | None = None, metrics: Metrics | None = None) -> Self:
         """Opens the log in that database, as a member of the role `custody_log`.
+
+        `dsn` may be what gives the address: it is asked for each new connection, so that a renewed password is found.
 
         Raises:
             LogUnavailableError: the server does not answer, or refuses the credential; open it again later.

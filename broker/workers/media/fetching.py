@@ -12,6 +12,7 @@ from msgspec import UNSET
 from broker.core import identity
 from broker.core.delivery import code_of
 from broker.core.digests import announced_sha256
+from broker.core.entropy import drawn
 from broker.core.erasure import LossReason
 from broker.core.errors import (
     BlobExistsError,
@@ -67,7 +68,7 @@ class Fetching:
             number=task.media.part,
             target_id=task.target_id,
             state=PartState.KEPT,
-            salt=self.entropy(identity.SALT_BYTES),
+            salt=self._salt(task, PartState.KEPT),
             size=info.size,
             sha256=info.sha256,
             place=info.place,
@@ -82,10 +83,14 @@ class Fetching:
             number=task.media.part,
             target_id=task.target_id,
             state=PartState.LOST,
-            salt=self.entropy(identity.SALT_BYTES),
+            salt=self._salt(task, PartState.LOST),
             reason=str(verdict.reason),
             witnessed=verdict.witnessed,
         )
+
+    def _salt(self, task: FetchTask, state: str) -> bytes:
+        about = (task.record_id, task.fingerprint, str(task.media.part), state)
+        return drawn(self.entropy, identity.SALT_BYTES, *about)
 
     def judge(self, task: FetchTask, error: Exception, *, attempt: int, now: datetime, grace: timedelta) -> Verdict:
         """What an error means for a part that failed of it `attempt` times. An outage of the blobs loses no part.

@@ -180,6 +180,7 @@ def test_an_address_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CUSTODY_WHATSAPP_CLOUD__GRAPH_URL", "http://127.0.0.1:9000/v25.0"),
         ("CUSTODY_WHATSAPP_CLOUD__EXTRA_MEDIA_HOSTS", "http://127.0.0.1:9000"),
         ("CUSTODY_RECORDS__ALLOW_UNSAFE_SERVER", "true"),
+        ("CUSTODY_SEED", "7"),
     ],
 )
 def test_production_refuses_what_is_for_trying_out(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -14,12 +15,21 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from broker.core.errors import LogUnavailableError, SettingsError
 from broker.core.metrics import CounterName, GaugeName
-from broker.measures import COUNTERS, GAUGES, Tracing, metrics
+from broker.core.ports import LogEntry
+from broker.core.seal import entry_of
+from broker.core.tracing import TRACEPARENT, NoTracing, traced
+from broker.http import Liveness
+from broker.measures import COUNTERS, GAUGES, metrics
 from broker.settings import Profile, TelemetrySettings
 from broker.telemetry import configure_logging
+from broker.tracing import OtelTracing, tracing
+from broker.workers.deliver import Pulse
+from tests.records import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from broker.core.ports import NewEntry
 
 PHONE = "27821234567"
 
@@ -150,15 +160,99 @@ def test_an_exporter_that_is_not_installed_is_a_finding() -> None:
         metrics(TelemetrySettings(metrics="otlp"))
 
 
-def test_a_span_has_a_constant_name_and_tells_an_error_by_its_type_only() -> None:
-    spans, tracing = InMemorySpanExporter(), Tracing()
-    tracing.export_to(SimpleSpanProcessor(spans))
-    with pytest.raises(ValueError, match="my secret"), tracing.span("fetch", account=PHONE):
+def test_a_gauge_can_be_asked_for_when_it_is_wanted() -> None:
+    numbers, ages = metrics(TelemetrySettings()), {"archive": 3.0}
+    numbers.observe("custody.delivery.last_progress_seconds", lambda: ages)
+    shown = [{"labels": {"worker": "archive"}, "value": 3.0}]
+    assert numbers.snapshot()["custody.delivery.last_progress_seconds"] == shown
+    ages["archive"] = 4.5
+    assert numbers.snapshot()["custody.delivery.last_progress_seconds"][0]["value"] == 4.5
+    numbers.close()
+
+
+def test_an_age_is_that_of_a_workers_last_turn() -> None:
+    liveness, pulses = Liveness(frozen_after_seconds=60.0), {"archive": Pulse(), "relay": Pulse()}
+    assert liveness.ages(pulses, 100.0) == {"archive": 0.0, "relay": 0.0}
+    pulses["relay"].beats += 1
+    assert liveness.ages(pulses, 130.0) == {"archive": 30.0, "relay": 0.0}
+    pulses["archive"].beats += 1
+    assert liveness.ages(pulses, 131.0) == {"archive": 0.0, "relay": 1.0}
+    assert liveness.frozen(pulses, 100_000.0) == ["archive", "relay"]
+
+
+@pytest.fixture
+def spans() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def traces(spans: InMemorySpanExporter) -> OtelTracing:
+    found = OtelTracing()
+    found.export_to(SimpleSpanProcessor(spans))
+    return found
+
+
+def test_a_span_has_a_constant_name_and_tells_an_error_by_its_type_only(
+    traces: OtelTracing, spans: InMemorySpanExporter
+) -> None:
+    with pytest.raises(ValueError, match="my secret"), traces.span("fetch", account=PHONE):
         raise ValueError("my secret")
     (span,) = spans.get_finished_spans()
     assert span.name == "fetch"
     assert (span.attributes or {}).get("error.type") == "ValueError"
     assert "my secret" not in span.to_json()
     assert PHONE not in span.to_json()
-    with pytest.raises(ValueError, match="SpanName"), tracing.span(PHONE):  # type: ignore[arg-type]  # the point
+    with pytest.raises(ValueError, match="SpanName"), traces.span(PHONE):  # type: ignore[arg-type]  # the point
         pass
+
+
+async def test_what_is_kept_is_linked_to_the_deliveries_that_brought_it(
+    traces: OtelTracing, spans: InMemorySpanExporter
+) -> None:
+    desk, batch = Desk(7), []
+    for offset in range(3):
+        with traces.span("webhook"):
+            (entry,) = traced([entry_of(desk.text())], traces.traceparent())
+        batch.append(_read(entry, offset))
+    batch += [_read(entry_of(desk.text()), 3), replace(batch[0], headers=((TRACEPARENT, b"junk"),))]
+    assert traces.traceparent() is None
+
+    async def handle(entries: Sequence[LogEntry]) -> None:
+        assert entries == batch
+        raise LogUnavailableError(PHONE)
+
+    with pytest.raises(LogUnavailableError):
+        await traces.handler("keep", handle)(batch)
+    *webhooks, keep = spans.get_finished_spans()
+    assert [link.context.span_id for link in keep.links] == [one.context.span_id for one in webhooks]
+    assert (keep.attributes or {})["error.type"] == "LogUnavailableError"
+    assert PHONE not in keep.to_json()
+
+
+def test_a_trace_that_is_not_taken_says_nothing_to_the_log() -> None:
+    traces = tracing(TelemetrySettings(traces="console", traces_ratio=0))
+    assert traces is not None
+    with traces.span("webhook"):
+        assert traces.traceparent() is None
+    traces.close()
+
+
+def test_nobody_who_wants_no_traces_gets_any() -> None:
+    assert tracing(TelemetrySettings()) is None
+    entries = [entry_of(Desk(7).text())]
+    with NoTracing().span("webhook"):
+        assert traced(entries, None) is entries
+    with pytest.raises(SettingsError, match="CUSTODY_TELEMETRY__TRACES: otlp needs the package"):
+        tracing(TelemetrySettings(traces="otlp"))
+
+
+def _read(entry: NewEntry, offset: int) -> LogEntry:
+    return LogEntry(
+        topic=entry.topic,
+        partition=0,
+        offset=offset,
+        key=entry.key,
+        headers=entry.headers,
+        value=entry.value,
+        appended_at=Desk(7).time.now,
+    )

@@ -30,7 +30,7 @@ COUNTS = st.integers(0, 4)
 
 def facts(state: TargetState = TargetState.WAITING, **changed: int) -> TargetFacts:
     """Facts of one part that is not settled yet, unless changed."""
-    counts = {"parts": 1, "kept": 0, "lost": 0, "gone": 0, "witnessed": 0} | changed
+    counts = {"parts": 1, "kept": 0, "lost": 0, "gone": 0, "witnessed": 0, "commands": 0} | changed
     return TargetFacts(
         state=state,
         parts=counts["parts"],
@@ -40,6 +40,7 @@ def facts(state: TargetState = TargetState.WAITING, **changed: int) -> TargetFac
         witnessed=bool(counts["witnessed"]),
         settled_at=NOON,
         policy=POLICY,
+        commands=counts["commands"],
     )
 
 
@@ -93,6 +94,18 @@ class TestSettle:
 
     @pytest.mark.parametrize("state", sorted(set(TargetState) - {TargetState.WAITING, TargetState.DUE}))
     def test_what_was_commanded_or_settled_is_left_alone(self, state: TargetState) -> None:
+        assert settle(facts(state, kept=1, commands=1)) is None
+        assert settle(facts(state, lost=1)) is None
+        assert settle(facts(state, parts=3, kept=1, lost=1)) is None
+
+    @pytest.mark.parametrize("state", [TargetState.RESIDUE, TargetState.ALREADY_GONE, TargetState.BLOCKED])
+    def test_what_was_given_up_and_is_kept_after_all_is_to_be_erased(self, state: TargetState) -> None:
+        decision = settle(facts(state, parts=2, kept=1, lost=1))
+        assert decision is not None
+        assert decision.state is TargetState.DUE
+
+    @pytest.mark.parametrize("state", [TargetState.ERASED, TargetState.EXPIRED, TargetState.COMMANDED])
+    def test_what_is_kept_after_all_moves_no_other_target(self, state: TargetState) -> None:
         assert settle(facts(state, kept=1)) is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -15,12 +16,14 @@ from broker.core.ports import NewEntry
 from broker.core.topics import TopicSpec
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.log.postgres.connections import identity_of
+from broker.settings import PostgresSettings, Settings
 from tests.contract.event_log_kit import insist
 from tests.servers import as_role, database_of
 from tests.unit.broker.log.conftest import LAZY, OpenLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.servers import SharedPostgres
 
@@ -105,6 +108,43 @@ async def test_a_wrong_password_is_an_outage_and_told_without_the_address(member
         await PostgresLog.open(wrong, options=LAZY)
     assert "canary4711" not in str(caught.value)
     assert "log_nobody" not in str(caught.value)
+
+
+async def test_a_renewed_password_is_found_without_a_restart(
+    member: str, admin: asyncpg.Connection[asyncpg.Record], tmp_path: Path
+) -> None:
+    user, second = str(urlsplit(member).username), secrets.token_hex(8)
+    file = tmp_path / "dsn"
+    file.write_text(member)
+    settings = Settings(log=PostgresSettings(dsn_file=file))
+    log = await PostgresLog.open(
+        lambda: settings.address("log"), options=PostgresLogOptions(allow_unsafe_server=True, poll_seconds=0.05)
+    )
+    await log.create_topics([TOPIC])
+    reader = await log.subscribe("archive", ["messages"])
+    await log.append([_entry("before")])
+    await admin.execute(f"ALTER ROLE {user} PASSWORD '{second}'")
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", user)
+    for broken in (member, None, "half a line"):
+        file.unlink(missing_ok=True)
+        if broken is not None:
+            file.write_text(broken)
+        for call in (log.append([_entry("refused")]), log.ping()):
+            with pytest.raises(LogUnavailableError) as caught:
+                await call
+            assert second not in str(caught.value)
+            assert user not in str(caught.value)
+    file.write_text(as_role(member, user, second))
+    await log.append([_entry("after")])
+    found: list[bytes] = []
+    while len(found) < 2:
+        found += [entry.value for entry in await reader.fetch(max_entries=10, wait_seconds=30)]
+    assert found == [b"before", b"after"]
+    await log.close()
+
+
+def _entry(value: str) -> NewEntry:
+    return NewEntry(topic=TOPIC.name, key=b"key", headers=(), value=value.encode())
 
 
 async def test_nothing_of_the_address_shows_in_a_log(open_log: OpenLog, database: str) -> None:

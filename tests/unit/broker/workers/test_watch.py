@@ -31,4 +31,4 @@ def test_liveness_names_loops_that_do_not_turn_and_partitions_that_do_not_move()
     pulses = {"turning": turning, "standing": standing, "frozen": frozen}
     assert liveness.frozen(pulses, 0.0) == ["standing custody.acme.messages.v1/0"]
     turning.beats, standing.beats = 2, 2
-    assert liveness.frozen(pulses, 61.0) == ["standing custody.acme.messages.v1/0", "frozen"]
+    assert liveness.frozen(pulses, 61.0) == ["frozen", "standing custody.acme.messages.v1/0"]

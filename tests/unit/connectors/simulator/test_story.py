@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.simulator import ConfigError, Misbehaviour, Play, sample
+from connectors.simulator import ConfigError, Misbehaviour, Play, Simulator, sample
 from connectors.simulator.compose import Composer
 from connectors.simulator.ids import Ids
 from connectors.simulator.ledger import Ledger
@@ -105,6 +105,22 @@ def test_a_seed_tells_the_same_story(tmp_path: Path) -> None:
 
     assert told("a", 7) == told("b", 7)
     assert told("c", 7) != told("d", 8)
+
+
+async def test_a_story_with_a_time_of_its_own_is_the_same_whenever_it_is_told() -> None:
+    at, week = 1_768_458_600, 7 * 86_400
+    told = []
+    for now in (1_790_000_000.0, 1_795_000_000.0):
+        async with Simulator(sample(seed=7)) as provider:
+            provider.world.clock = lambda now=now: now  # type: ignore[misc]
+            await provider.play(Play(at=at))
+            rows = list(provider.truth())
+            told.append([(row["key"], row["timestamp"]) for row in rows])
+            assert all(at - week <= int(str(row["timestamp"])) < at + len(rows) + 10 for row in rows)
+            served = [float(str(row["until"])) for row in provider.held() if row["object"] == "media"]
+            assert served, "the provider still goes by its own time"
+            assert all(now < until <= now + week for until in served)
+    assert told[0] == told[1]
 
 
 def test_a_single_number_hears_the_whole_story(tmp_path: Path) -> None:

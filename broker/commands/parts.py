@@ -1,0 +1,128 @@
+"""`custody part`: photos, voice notes and documents whose bytes were given up."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from broker import app
+from broker.acts import Action, Doing
+from broker.commands import context, output
+from broker.commands.context import NotFoundError
+from broker.workers.media.scan import task_entry, tasks_of
+
+if TYPE_CHECKING:
+    from broker.core.model import FetchTask
+    from broker.core.ports import KeptRecord, LostPart, RecordStore
+    from broker.core.registry import Registry, Tenant
+
+commands = typer.Typer(no_args_is_help=True, help="Photos, voice notes and documents that could not be kept.")
+
+_PATIENCE = timedelta(days=1)
+"""For how long a part is tried that a person asks for again, though the provider's own deadline may be over."""
+
+RecordId = Annotated[str, typer.Argument(metavar="RECORD", help="The record's id, as 'part list' has it.")]
+Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Which of its parts; they count from 1.")]
+
+
+@commands.command("list")
+def list_parts(tenant: context.TenantName = None, as_json: context.Json = False) -> None:  # noqa: FBT002 - a flag
+    """List the parts that were given up, and why.
+
+    Example: custody part list --tenant acme
+    """
+    found = context.run(_listed(tenant))
+    if as_json:
+        output.document(found)
+        return
+    columns = ("record", "part", "tenant", "kind", "reason", "lost", "target")
+    output.table("Lost parts", columns, [tuple(one.values()) for one in found])
+
+
+@commands.command("refetch")
+def refetch(
+    record: RecordId,
+    number: Number,
+    tenant: context.TenantName = None,
+    reason: context.Reason = "",
+    by: context.By = None,
+    as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Ask for a lost part again, once a person saw to the cause. Leaves an act.
+
+    It is tried for a day. If its bytes come after all, the part is kept and its erasure comes due; else it stays lost.
+
+    Example: custody part refetch rec_kq3nf2xw5d7yzr4tjm6pbhcvea2gsuol 1 --reason "the limit was raised"
+    """
+    who, why = context.doer(by), context.required_reason(reason, for_what="asking again")
+    target = context.run(_refetched(record, number, tenant, Doing(action=Action.REFETCH, who=who, why=why)))
+    if as_json:
+        output.document({"record": record, "part": number, "target": target})
+    else:
+        output.line(f"part {number} of {record} is asked for again")
+
+
+async def _listed(tenant: str | None) -> list[dict[str, Any]]:
+    async with AsyncExitStack() as exits:
+        settings = context.load("records", "registry")
+        registry = app.registry(settings)
+        await context.with_servers(exits, settings)
+        store = await app.entered(exits, app.open_records(settings))
+        return [
+            _as_document(one.name, part)
+            for one in context.tenants(registry, tenant)
+            async for part in store.lost_parts(one.name)
+        ]
+
+
+async def _refetched(record_id: str, number: int, tenant: str | None, doing: Doing) -> str:
+    async with AsyncExitStack() as exits:
+        settings = context.load("log", "records", "registry")
+        registry = app.registry(settings)
+        await context.with_servers(exits, settings)
+        log = await app.entered(exits, app.open_log(settings))
+        store = await app.entered(exits, app.open_records(settings))
+        of, kept = await _find(store, registry, record_id, number, tenant)
+        task = next(one for one in tasks_again(kept) if one.media.part == number)
+        about = replace(doing, about=(record_id,), arguments={"part": str(number)})
+        await context.keep_act(store, about, of)
+        await log.append([task_entry(task)])
+        return task.target_id
+
+
+async def _find(
+    store: RecordStore, registry: Registry, record_id: str, number: int, tenant: str | None
+) -> tuple[Tenant, KeptRecord]:
+    """The record that names a part given up."""
+    for of in context.tenants(registry, tenant):
+        async for part in store.lost_parts(of.name):
+            if (part.record_id, part.number) == (record_id, number):
+                kept = await store.record(of.name, record_id)
+                if kept is not None:
+                    return of, kept
+    raise NotFoundError(f"part {number} of {record_id} is no lost part: custody part list")
+
+
+def tasks_again(kept: KeptRecord) -> list[FetchTask]:
+    """A record's fetch tasks, to be tried afresh. A variant's are addressed to the original's id, as ever."""
+    fetch_by = app.now() + _PATIENCE
+    return [
+        replace(task, record_id=kept.variant_of or task.record_id, attempt=1, fetch_by=max(task.fetch_by, fetch_by))
+        for task in tasks_of(kept.record)
+    ]
+
+
+def _as_document(tenant: str, part: LostPart) -> dict[str, Any]:
+    return {
+        "record": part.record_id,
+        "part": part.number,
+        "tenant": tenant,
+        "kind": part.media_kind,
+        "reason": part.reason,
+        "lost": part.lost_at,
+        "target": part.target_id,
+    }

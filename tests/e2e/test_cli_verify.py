@@ -1,0 +1,126 @@
+"""`custody report --verify` against a real Postgres: whatever an administrator changes by hand is named."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from broker import app
+from tests.e2e.installation import TENANT, Installation, lay_out, use
+from tests.records import Desk
+from tests.stores import execute
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from broker.core.model import Record
+
+_SMALL, _LARGE = b"a photo", bytes(2_500_000)
+_RECORD = "UPDATE custody_pas.records SET {} WHERE record_id = '{}'"
+_SPOILT = "overlay({0} placing 'X'::bytea from 12)"
+
+
+@pytest_asyncio.fixture
+async def here(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    installation = lay_out(tmp_path, database)
+    use(installation, monkeypatch)
+    assert (await installation.custody("init", "--logins")).code == 0
+    return installation
+
+
+@pytest_asyncio.fixture
+async def kept(here: Installation) -> list[Record]:
+    """A text, an image with a small blob and one with a blob of several chunks; all of it kept."""
+    desk = Desk(7)
+    text, small, large = desk.text('"Good morning"'), desk.image(), desk.image()
+    blobs = await app.open_blobs(here.settings)
+    for record, data in ((small, _SMALL), (large, _LARGE)):
+        await blobs.put(f"{TENANT}/{record.envelope.record_id}/1", _once(data), max_bytes=10_000_000)
+    await blobs.close()
+    await here.append(text, small, large, desk.kept(small, data=_SMALL), desk.kept(large, data=_LARGE))
+    await here.archive()
+    return [text, small, large]
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+async def _mismatches(here: Installation, code: int) -> list[dict[str, Any]]:
+    said = await here.custody("report", "--verify", "--json")
+    assert said.code == code, said.err
+    verified = said.document["tenants"][TENANT]["verified"]
+    assert verified["records"] == 5
+    mismatches: list[dict[str, Any]] = verified["mismatches"]
+    return mismatches
+
+
+async def test_what_was_kept_is_found_as_it_was(here: Installation, kept: list[Record]) -> None:
+    assert await _mismatches(here, 0) == []
+    said = await here.custody("report", "--verify")
+    assert said.code == 0
+    assert "Hashed again" in said.out
+    assert not any(record.envelope.record_id in said.out for record in kept)
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("column", ["envelope", "arrival", "content"])
+async def test_a_changed_record_is_named(here: Installation, kept: list[Record], column: str) -> None:
+    record_id = kept[0].envelope.record_id
+    await execute(here.admin_dsn, _RECORD.format(f"{column} = {_SPOILT.format(column)}", record_id))
+    assert {"record_id": record_id, "what": column, "part": None, "missing": False} in await _mismatches(here, 1)
+    said = await here.custody("report", "--verify")
+    assert f"record {record_id}: its {column} is not what was kept" in said.out
+
+
+async def test_a_record_that_can_not_be_read_is_named_by_its_id_wherever_it_is_met(
+    here: Installation, kept: list[Record]
+) -> None:
+    record_id = kept[0].envelope.record_id
+    await execute(here.admin_dsn, _RECORD.format("envelope = 'Good morning'", record_id))
+    for command in (("report",), ("show", record_id)):
+        said = await here.custody(*command)
+        assert (said.code, said.out) == (1, ""), said
+        assert said.err.count(record_id) == said.err.count("custody report --verify") == 1
+        assert "Good morning" not in said.err
+    assert [one["record_id"] for one in await _mismatches(here, 1)] == [record_id] * 2
+
+
+@pytest.mark.parametrize("column", ["record_digest", "arrival_digest"])
+async def test_a_changed_digest_is_named(here: Installation, kept: list[Record], column: str) -> None:
+    record_id = kept[1].envelope.record_id
+    await execute(here.admin_dsn, _RECORD.format(f"{column} = sha256('other')", record_id))
+    assert [one["record_id"] for one in await _mismatches(here, 1)] == [record_id]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_changed_byte_of_a_blob_is_named(here: Installation, kept: list[Record], number: int) -> None:
+    place = f"{TENANT}/{kept[number].envelope.record_id}/1"
+    flip = "SET data = set_byte(data, 3, get_byte(data, 3) # 1)"
+    chunk = "version = (SELECT version FROM custody_blobs.blobs WHERE place = $1) AND number = 2"
+    await execute(here.admin_dsn, f"UPDATE custody_blobs.blobs {flip} WHERE place = $1 AND data IS NOT NULL", place)
+    await execute(here.admin_dsn, f"UPDATE custody_blobs.chunks {flip} WHERE {chunk}", place)
+    found = {"record_id": kept[number].envelope.record_id, "what": "blob", "part": 1, "missing": False}
+    assert await _mismatches(here, 1) == [found]
+
+
+async def test_a_missing_blob_is_named(here: Installation, kept: list[Record]) -> None:
+    record_id = kept[1].envelope.record_id
+    await execute(here.admin_dsn, "DELETE FROM custody_blobs.blobs WHERE place = $1", f"{TENANT}/{record_id}/1")
+    assert await _mismatches(here, 1) == [{"record_id": record_id, "what": "blob", "part": 1, "missing": True}]
+    said = await here.custody("report", "--verify", "--day", "2026-11-23")
+    assert (said.code, f"record {record_id}, part 1: its blob is missing" in said.out) == (1, True)
+
+
+async def test_hashing_may_be_left_half_way(here: Installation, kept: list[Record]) -> None:
+    async with here.servers() as (_, store):
+        for _ in range(20):
+            async with aclosing(store.sealed(TENANT)) as rows:  # type: ignore[type-var]
+                async for row in rows:
+                    assert row.tenant == TENANT
+                    break
+        assert len([one async for one in store.sealed(TENANT)]) == len(kept) + 2
