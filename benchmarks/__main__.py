@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import machine, report
 from benchmarks.archive import bench as archive
+from benchmarks.backlog import bench as backlog
 from benchmarks.edge import bench as edge
 from benchmarks.memory import bench as memory
 from benchmarks.rounds import shown
@@ -37,12 +38,15 @@ class Which(StrEnum):
     """What to measure."""
 
     ARCHIVE = "archive"
+    BACKLOG = "backlog"
     EDGE = "edge"
     MEMORY = "memory"
     ALL = "all"
 
 
-What = Annotated[Which, typer.Argument(help="archive, edge, memory (long; it goes on where it was stopped), or all.")]
+What = Annotated[
+    Which, typer.Argument(help="archive, backlog, edge, memory (long; it goes on where it was stopped), or all.")
+]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
 Entries = Annotated[int, typer.Option("--entries", min=1000, help="Log entries in a run, about.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
@@ -108,6 +112,8 @@ async def _measured(wanted: Wanted, named: str) -> list[tuple[Result, dict[str, 
 async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
     if wanted.includes(Which.ARCHIVE):
         yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
+    if wanted.includes(Which.BACKLOG):
+        yield await backlog.measure(stage, entries=wanted.entries, tell=tell)
     if wanted.includes(Which.EDGE):
         yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
     if wanted.includes(Which.MEMORY):

@@ -18,6 +18,7 @@ T = TypeVar("T")
 ROLES = {
     "archive.worker": "benchmarks.archive.worker",
     "archive.floor": "benchmarks.archive.floor",
+    "backlog.worker": "benchmarks.backlog.worker",
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",

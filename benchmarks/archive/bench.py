@@ -181,6 +181,11 @@ async def partitions(log: Place, topics: Sequence[str]) -> dict[int, int]:
     return {row["partition_id"]: row["next_offset"] for row in rows}
 
 
+async def entries_of(log: Place) -> int:
+    """How many entries there are."""
+    return (await _volume(log))[0]
+
+
 async def _volume(log: Place) -> tuple[int, int]:
     """Entries, and the bytes of their values."""
     connection = await asyncpg.connect(log.admin_dsn)

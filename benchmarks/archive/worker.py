@@ -22,26 +22,31 @@ from broker.workers.deliver import Delivery
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmarks.child import Orders
     from benchmarks.machine import Spent
     from broker.core.ports import EventLog, LogEntry, RecordStore
 
+    Count = Callable[[int], None]
+
 
 class Countdown:
     """Hands batches on, and stops the loop after the last one."""
 
-    def __init__(self, archive: Archive, entries: int) -> None:
+    def __init__(self, archive: Archive, entries: int, count: Count) -> None:
         self.stop = asyncio.Event()
         self._archive = archive
-        self._left = entries
+        self._entries = entries
+        self._count = count
+        self._done = 0
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
         """A batch."""
         await self._archive.handle(batch)
-        self._left -= len(batch)
-        if self._left <= 0:
+        self._done += len(batch)
+        self._count(self._done)
+        if self._done >= self._entries:
             self.stop.set()
 
     async def set_aside(self, entry: LogEntry, error: Exception, _attempts: int) -> None:
@@ -51,7 +56,11 @@ class Countdown:
 
 async def main(orders: Orders) -> None:
     """Keeps what the orders say, and answers with what it took."""
-    wanted = await orders.next(WorkerOrders)
+    orders.answer(await drain(await orders.next(WorkerOrders), lambda _done: None))
+
+
+async def drain(wanted: WorkerOrders, count: Count) -> Spent:
+    """Keeps what the orders say, and counts how far it has come; what it took."""
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     connections = PostgresSettings().pool_size
@@ -60,12 +69,15 @@ async def main(orders: Orders) -> None:
     store = await PostgresRecords.open(
         wanted.records_dsn, clock=lambda: tenant.AT, options=PostgresOptions(connections=connections)
     )
-    orders.answer(await _drained(wanted, log, store, metrics))
+    spent = await _drained(wanted, log, store, metrics, count)
     await store.close()
     await log.close()
+    return spent
 
 
-async def _drained(wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics) -> Spent:
+async def _drained(
+    wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, count: Count
+) -> Spent:
     registry = tenant.registry()
     archive = Archive(
         log=log,
@@ -76,7 +88,7 @@ async def _drained(wanted: WorkerOrders, log: EventLog, store: RecordStore, metr
         clock=lambda: tenant.AT,
         entropy=secrets.token_bytes,
     )
-    countdown = Countdown(archive, wanted.entries)
+    countdown = Countdown(archive, wanted.entries, count)
     workers = WorkerSettings()
     archive.delivery = Delivery(
         worker="archive",

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.archive import bench as archive
 from benchmarks.archive.reference import digests
+from benchmarks.backlog import bench as backlog
+from benchmarks.children import ChildFailedError
 from benchmarks.digests import NotTheSameError
 from benchmarks.edge import bench as edge
 from benchmarks.memory import bench as memory
@@ -88,6 +90,16 @@ async def test_the_edge_s_floor_appends_the_very_entries_that_the_edge_appends(s
     assert counts_of(one) == {(("requests", 40), ("items", 40))}
     assert counts_of(ten) == {(("requests", 5), ("items", 50))}
     assert one.floors == ("floor",)
+
+
+async def test_a_backlog_is_drained_within_a_limit_that_the_kernel_enforces(stage: Stage) -> None:
+    result = await backlog.measure(stage, entries=ENTRIES, tell=silent)
+
+    drained = [name for name in result.figures if name.endswith("peak MiB")]
+    assert len(drained) == 2
+    assert all(result.figures[name] < 256 for name in drained)
+    with pytest.raises(ChildFailedError):
+        await backlog.measure(stage, entries=ENTRIES, tell=silent, memory_bytes=MEBIBYTE)
 
 
 async def test_a_document_comes_out_of_the_blob_store_as_it_went_in(stage: Stage, tmp_path: Path) -> None:

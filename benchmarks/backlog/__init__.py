@@ -1,0 +1,1 @@
+"""Ten times the backlog in a worker of bounded memory: does it drain at the same rate?"""
