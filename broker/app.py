@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from broker.core.item import Change
     from broker.core.metrics import Metrics
-    from broker.core.ports import Capabilities, Clock, Connector, Entropy, EventLog
+    from broker.core.ports import Capabilities, Clock, Connector, Entropy, EventLog, OpenBlobs
     from broker.core.registry import App, Registry
     from broker.measures import OtelMetrics
 
@@ -83,7 +83,7 @@ class Provider:
     name: str
     limits: webhook.EdgeLimits
 
-    def routes(
+    def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         self,
         *,
         registry: Callable[[], Registry],
@@ -91,6 +91,7 @@ class Provider:
         clock: Clock,
         entropy: Entropy,
         metrics: Metrics,
+        blobs: OpenBlobs,
         draining: Callable[[], bool],
     ) -> list[Route]:
         """Its routes; see `connectors.whatsapp_cloud.webhook.routes`."""
@@ -100,6 +101,7 @@ class Provider:
             clock=clock,
             entropy=entropy,
             metrics=metrics,
+            blobs=blobs,
             limits=self.limits,
             draining=draining,
         )

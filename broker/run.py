@@ -19,7 +19,7 @@ import structlog
 
 from broker import app
 from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import CustodyError, RetryableError
+from broker.core.errors import BlobsUnavailableError, CustodyError, RetryableError, SettingsError
 from broker.core.metrics import Metrics
 from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
@@ -52,6 +52,7 @@ class Runner:
     pulses: dict[str, Pulse] = field(default_factory=dict)
     _seen: Witness | None = None
     _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, names: Sequence[str]) -> None:
         """Runs these until `stop`; the first that fails for good ends them all."""
@@ -84,6 +85,7 @@ class Runner:
                 clock=app.now,
                 entropy=secrets.token_bytes,
                 metrics=self.metrics,
+                blobs=self._blobs_if_there,
                 draining=self.stop.is_set,
             )
         ]
@@ -104,6 +106,7 @@ class Runner:
             metrics=self.metrics,
             clock=app.now,
             entropy=secrets.token_bytes,
+            blobs=self._blobs_if_there,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
@@ -113,7 +116,7 @@ class Runner:
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
         workers = self.settings.workers
-        scanner = scan.MediaScan(log=log)
+        scanner = scan.MediaScan(log=log, blobs=self._blobs_if_there)
         subscription = await self._subscribe(log, scan.GROUP, [Stream.MESSAGES])
         worker = fetcher.Fetcher(
             log=log,
@@ -180,6 +183,7 @@ class Runner:
             connectors=await self._connectors(),
             registry=self.registry,
             entropy=secrets.token_bytes,
+            blobs=self._blobs_if_there,
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
@@ -240,6 +244,26 @@ class Runner:
 
     async def _blobs(self) -> BlobStore:
         return await self._once("blobs", self._opener(app.open_blobs))
+
+    async def _blobs_if_there(self) -> BlobStore:
+        """For workers that need blobs only when something is too large for the log: tries once, and waits for nobody.
+
+        Missing settings are an outage too: the work waits for whoever sets them, and nothing is set aside for it.
+        """
+        async with self._opening:
+            opened = self._opened.get("blobs")
+            if opened is None:
+                try:
+                    store = await self._opener(app.open_blobs)()
+                except SettingsError as error:
+                    logger.error("no blob store", action="run.no_blobs", findings=error.findings)  # noqa: TRY400 - ours
+                    raise BlobsUnavailableError("the settings name no blob store: set CUSTODY_BLOBS__DSN") from None
+                opened = self._opened["blobs"] = asyncio.get_running_loop().create_future()
+                opened.set_result(store)
+        if not opened.done():
+            raise BlobsUnavailableError("the blob store has not answered yet")
+        found: BlobStore = opened.result()
+        return found
 
     async def _connectors(self) -> Mapping[str, Connector]:
         return await self._once("connectors", self._open_connectors)

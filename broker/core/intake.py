@@ -18,9 +18,10 @@ from msgspec import UNSET
 from broker.core.codec import canonical
 from broker.core.item import Change, Item
 from broker.core.model import Delivery, Kind, Origin, Record, UnclaimedBody
+from broker.core.parcels import Packer, Parcel
 from broker.core.ports import Capabilities, Entropy, NewEntry
 from broker.core.registry import App, Registry, Tenant
-from broker.core.seal import Sealer, entry_of, event_headers
+from broker.core.seal import Sealer, event_headers
 from broker.core.topics import unclaimed_topic
 
 _DELIVERY_ID_BYTES = 15
@@ -59,12 +60,14 @@ class Owner:
 class Intake:
     """What a body comes to, before anything is written.
 
-    `accepted` counts records by (tenant, kind), `unclaimed` counts changes by `Reason`. `identities` name the
+    `parcels` are for the blob store, before the entries that refer to them are appended. `accepted` counts records by
+    (tenant, kind), `unclaimed` counts changes by `Reason`. `identities` name the
     identity records among the entries: `RecentIds.mark` them once the log has acknowledged. `faults` name the
     errors that left a change unreadable, by type alone.
     """
 
     entries: tuple[NewEntry, ...] = ()
+    parcels: tuple[Parcel, ...] = ()
     accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unclaimed: Mapping[str, int] = field(default_factory=dict)
     identities: tuple[str, ...] = ()
@@ -149,34 +152,36 @@ def take_in(
     *,
     directory: Directory,
     capabilities: Capabilities,
-    entropy: Entropy,
+    packer: Packer,
     recent: Container[str] = frozenset(),
 ) -> Intake:
     """The log entries of a body: a record for each item, a raw body for each change without an owner.
 
     The delivery index runs over the items of the whole body. Identities acknowledged lately are left out.
     """
-    desk = _Desk(delivery=delivery, directory=directory, capabilities=capabilities, entropy=entropy, recent=recent)
+    desk = _Desk(delivery=delivery, directory=directory, capabilities=capabilities, packer=packer, recent=recent)
     return desk.work_through(changes)
 
 
-def take_raw(body: bytes, delivery: SignedDelivery, *, fault: str) -> Intake:
+def take_raw(body: bytes, delivery: SignedDelivery, *, packer: Packer, fault: str) -> Intake:
     """A signed body that the parser failed on, kept whole until a version of it succeeds: see `claim`."""
     whole = Change(account=None, account_group=None, items=(), body=body)
-    entry = _unclaimed_entry(whole, delivery, index=0, number=0)
-    return Intake(entries=(entry,), unclaimed={Reason.UNREADABLE: 1}, faults=(fault,))
+    entry, parcel = _unclaimed_entry(whole, delivery, packer, index=0, number=0)
+    parcels = () if parcel is None else (parcel,)
+    return Intake(entries=(entry,), parcels=parcels, unclaimed={Reason.UNREADABLE: 1}, faults=(fault,))
 
 
-def claim(
+def claim(  # noqa: PLR0913 - what to parse, by whom, for whom, with what, into what
     body: UnclaimedBody,
+    data: bytes,
     *,
     parse: Callable[[bytes], Sequence[Change]],
     connector: str,
     directory: Directory,
     capabilities: Capabilities,
-    entropy: Entropy,
+    packer: Packer,
 ) -> Intake:
-    """An unclaimed body parsed and sealed afresh, with the time and the delivery it first came by.
+    """An unclaimed body, its bytes being `data`, parsed and sealed afresh, with the time and delivery it came by.
 
     Nothing is kept raw anew: while `unclaimed` is not empty the body stays where it lies, to be tried again.
     Claiming twice is harmless, since record ids depend on neither the time nor the connector's version.
@@ -186,14 +191,14 @@ def claim(
     if app is None or app.provider != body.provider:
         return Intake(unclaimed={Reason.UNKNOWN_APP: 1})
     try:
-        changes = parse(body.body)
+        changes = parse(data)
     except Exception as error:  # noqa: BLE001 - it lies there because of such a fault, or waits until it is mended
         return Intake(unclaimed={Reason.UNREADABLE: 1}, faults=(type(error).__name__,))
     desk = _Desk(
         delivery=SignedDelivery(app=app, id=body.delivery.id, received_at=body.received_at, connector=connector),
         directory=directory,
         capabilities=capabilities,
-        entropy=entropy,
+        packer=packer,
         index=body.delivery.index,
         keeps_raw=False,
     )
@@ -207,12 +212,13 @@ class _Desk:
     delivery: SignedDelivery
     directory: Directory
     capabilities: Capabilities
-    entropy: Entropy
+    packer: Packer
     recent: Container[str] = frozenset()
     index: int = 0
     number: int = 0
     keeps_raw: bool = True
     entries: list[NewEntry] = field(default_factory=list)
+    parcels: list[Parcel] = field(default_factory=list)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
     unclaimed: Counter[str] = field(default_factory=Counter)
     identities: dict[str, None] = field(default_factory=dict)
@@ -228,6 +234,7 @@ class _Desk:
             self.index += len(change.items)
         return Intake(
             entries=tuple(self.entries),
+            parcels=tuple(self.parcels),
             accepted=dict(self.accepted),
             unclaimed=dict(self.unclaimed),
             identities=tuple(self.identities),
@@ -237,18 +244,25 @@ class _Desk:
     def _leave(self, reason: Reason, change: Change) -> None:
         self.unclaimed[reason] += 1
         if self.keeps_raw:
-            self.entries.append(_unclaimed_entry(change, self.delivery, index=self.index, number=self.number))
+            entry = _unclaimed_entry(change, self.delivery, self.packer, index=self.index, number=self.number)
+            self._add([entry])
 
     def _take(self, owner: Owner, change: Change) -> None:
         try:
             records = self._records(self._sealer(owner), change)
-            entries = [entry_of(record) for record in records]
+            packed = [self.packer.record(record) for record in records]
         except Exception as error:  # noqa: BLE001 - one change that can't be sealed must not cost its neighbours
             self.faults.append(type(error).__name__)
             self._leave(Reason.UNREADABLE, change)
             return
-        self.entries += entries
+        self._add(packed)
         self.accepted.update((owner.tenant.name, record.envelope.kind) for record in records)
+
+    def _add(self, packed: Iterable[tuple[NewEntry, Parcel | None]]) -> None:
+        for entry, parcel in packed:
+            self.entries.append(entry)
+            if parcel is not None:
+                self.parcels.append(parcel)
 
     def _records(self, sealer: Sealer, change: Change) -> list[Record]:
         return [
@@ -270,7 +284,7 @@ class _Desk:
             provider=self.delivery.app.provider,
             account=owner.account,
             media_life=lives.get(owner.storage) or min(lives.values()),
-            entropy=self.entropy,
+            entropy=self.packer.entropy,
         )
 
     def _is_news(self, sealer: Sealer, item: Item) -> bool:
@@ -284,10 +298,11 @@ class _Desk:
         return True
 
 
-def _unclaimed_entry(change: Change, delivery: SignedDelivery, *, index: int, number: int) -> NewEntry:
+def _unclaimed_entry(
+    change: Change, delivery: SignedDelivery, packer: Packer, *, index: int, number: int
+) -> tuple[NewEntry, Parcel | None]:
     """Key and headers hold the random delivery id and the app's name: nothing of the body, and no account."""
     app = delivery.app
-    event_id = f"{delivery.id}.{number}"
     body = UnclaimedBody(
         provider=app.provider,
         app=app.name,
@@ -297,15 +312,15 @@ def _unclaimed_entry(change: Change, delivery: SignedDelivery, *, index: int, nu
         delivery=Delivery(id=delivery.id, index=index, connector=delivery.connector),
         body=change.body,
     )
-    return NewEntry(
-        topic=unclaimed_topic().name,
-        key=delivery.id.encode(),
-        headers=event_headers(
-            event_id=event_id,
-            event_type="custody.unclaimed.v1",
-            source=f"/{app.provider}/app.{app.name}",
-            subject=event_id,
-            time=delivery.received_at,
-        ),
-        value=canonical(body),
+    headers = event_headers(
+        event_id=f"{delivery.id}.{number}",
+        event_type="custody.unclaimed.v1",
+        source=f"/{app.provider}/app.{app.name}",
+        subject=f"{delivery.id}.{number}",
+        time=delivery.received_at,
     )
+
+    def entry_of(body: UnclaimedBody) -> NewEntry:
+        return NewEntry(topic=unclaimed_topic().name, key=delivery.id.encode(), headers=headers, value=canonical(body))
+
+    return packer.body(body, entry_of)

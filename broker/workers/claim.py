@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from broker.core import codec
+from broker.core import codec, parcels
 from broker.core.delivery import code_of
-from broker.core.errors import FatalError, MalformedEntryError, RetryableError
+from broker.core.errors import FatalError, PermanentError, RetryableError
 from broker.core.intake import Directory, Intake, claim
 from broker.core.model import UnclaimedBody
-from broker.core.ports import Connector, Entropy, EventLog, LogEntry, NewEntry, Subscription
+from broker.core.ports import Connector, Entropy, EventLog, LogEntry, NewEntry, OpenBlobs, Subscription
 from broker.core.registry import Registry
 from broker.core.topics import TopicPartition, unclaimed_topic
 from broker.workers.deliver import Pulse, wait_for
@@ -37,6 +37,7 @@ class Claim:
     registry: Callable[[], Registry]
     entropy: Entropy
     stop: asyncio.Event
+    blobs: OpenBlobs = parcels.no_blobs
     poll_seconds: float = 60.0
     look_seconds: float = 0.5
     pulse: Pulse = field(default_factory=Pulse)
@@ -73,7 +74,7 @@ class Claim:
         async for chunk in self._chunks(await self._ends()):
             for entry in chunk:
                 starts.setdefault(entry.place, entry.offset)
-            claimable = claimable or any(self._intake(entry, directory) is not None for entry in chunk)
+                claimable = claimable or await self._intake(entry, directory) is not None
         for place, offset in starts.items():
             self.subscription.seek(place, offset)
         return await self._settle(directory) if claimable else 0
@@ -83,7 +84,7 @@ class Claim:
         async for chunk in self._chunks(await self._ends()):
             again = []
             for entry in chunk:
-                intake = self._intake(entry, directory)
+                intake = await self._intake(entry, directory)
                 if intake is None:
                     again.append(_again(entry))
                 elif await self._append(intake, entry):
@@ -99,6 +100,8 @@ class Claim:
     async def _append(self, intake: Intake, entry: LogEntry) -> bool:
         """Whether the log took a body's records; not before its tenant's topics are there."""
         try:
+            if intake.parcels:
+                await parcels.stow(intake.parcels, await self.blobs())
             await self.log.append(intake.entries)
         except FatalError as error:
             logger.warning("not claimed", action="claim.refused", offset=entry.offset, code=code_of(error))
@@ -120,21 +123,24 @@ class Claim:
                 return
             yield chunk
 
-    def _intake(self, entry: LogEntry, directory: Directory) -> Intake | None:
+    async def _intake(self, entry: LogEntry, directory: Directory) -> Intake | None:
         try:
             body = codec.decode(entry.value, UnclaimedBody)
-        except MalformedEntryError:
-            return None
-        connector = self.connectors.get(body.provider)
-        if connector is None:
+            connector = self.connectors.get(body.provider)
+            if connector is None:
+                return None
+            data = await parcels.body_of(body, self.blobs)
+        except PermanentError as error:
+            logger.warning("not readable", action="claim.unreadable", offset=entry.offset, code=code_of(error))
             return None
         intake = claim(
             body,
+            data,
             parse=connector.parse,
             connector=body.delivery.connector,
             directory=directory,
             capabilities=connector.capabilities,
-            entropy=self.entropy,
+            packer=parcels.Packer(entry_bytes=self.log.entry_bytes, entropy=self.entropy),
         )
         return None if intake.unclaimed else intake
 

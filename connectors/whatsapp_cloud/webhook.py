@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,7 +22,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from broker.core import parcels
 from broker.core.delivery import code_of
+from broker.core.errors import RetryableError
 from broker.core.intake import (
     Directory,
     Intake,
@@ -34,7 +36,8 @@ from broker.core.intake import (
     take_raw,
 )
 from broker.core.metrics import Metrics
-from broker.core.ports import Clock, Entropy, EventLog
+from broker.core.parcels import Packer
+from broker.core.ports import Clock, Entropy, EventLog, OpenBlobs
 from broker.core.registry import App, Registry
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
@@ -60,6 +63,8 @@ class Outcome(StrEnum):
     BUSY = "busy"
     LOG_DOWN = "log_down"
     LOG_SLOW = "log_slow"
+    BLOBS_DOWN = "blobs_down"
+    BLOBS_SLOW = "blobs_slow"
 
 
 _STATUS = {
@@ -73,6 +78,8 @@ _STATUS = {
     Outcome.BUSY: 503,
     Outcome.LOG_DOWN: 503,
     Outcome.LOG_SLOW: 503,
+    Outcome.BLOBS_DOWN: 503,
+    Outcome.BLOBS_SLOW: 503,
 }
 
 
@@ -102,11 +109,13 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
     clock: Clock,
     entropy: Entropy,
     metrics: Metrics,
+    blobs: OpenBlobs = parcels.no_blobs,
     limits: EdgeLimits | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> list[Route]:
     """The routes of `/webhooks/whatsapp_cloud/{app}`. `registry` is asked anew for each request.
 
+    `blobs` is opened when the first item comes that is too large for the log; without one such an item is answered 503.
     While `draining` says so, deliveries are answered 503 and come again elsewhere.
     """
     edge = _Edge(
@@ -115,6 +124,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         clock=clock,
         entropy=entropy,
         metrics=metrics,
+        blobs=blobs,
         limits=limits or EdgeLimits(),
         draining=draining,
     )
@@ -122,6 +132,19 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         Route(PATH, edge.verify, methods=["GET"]),
         Route(PATH, edge.receive, methods=["POST"]),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One of the steps before a 200: its name in the log, and what it is when it fails or takes too long."""
+
+    action: str
+    down: Outcome
+    slow: Outcome
+
+
+_STOW = _Step("webhook.stow", Outcome.BLOBS_DOWN, Outcome.BLOBS_SLOW)
+_APPEND = _Step("webhook.append", Outcome.LOG_DOWN, Outcome.LOG_SLOW)
 
 
 @dataclass(slots=True)
@@ -150,6 +173,7 @@ class _Edge:
     clock: Clock
     entropy: Entropy
     metrics: Metrics
+    blobs: OpenBlobs
     limits: EdgeLimits
     draining: Callable[[], bool]
     in_flight: int = 0
@@ -229,36 +253,65 @@ class _Edge:
             app=app, id=new_delivery_id(self.entropy), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
         intake = self._intake(body, delivery)
-        try:
-            async with asyncio.timeout(self.limits.append_seconds):
-                await self.log.append(intake.entries)
-        except TimeoutError:
-            return Outcome.LOG_SLOW
-        except Exception as error:  # noqa: BLE001 - nothing was taken: the provider must deliver again
-            _log.warning(
-                "not appended",
-                action="webhook.append",
-                app=app.name,
-                delivery=delivery.id,
-                code=code_of(error),
-                error_type=type(error).__name__,
-            )
-            return Outcome.LOG_DOWN
+        until = asyncio.get_running_loop().time() + self.limits.append_seconds
+        failed = await self._stow(intake, delivery, until) or await self._append(intake, delivery, until)
+        if failed is not None:
+            return failed
         self.recent.mark(intake.identities)
         self._account(intake, delivery)
         return Outcome.ACCEPTED
 
+    async def _stow(self, intake: Intake, delivery: SignedDelivery, until: float) -> Outcome | None:
+        """Puts what is too large for the log into the blob store, before anything refers to it.
+
+        The log is asked first whether it is there, so that its outage leaves no blobs that nothing refers to.
+        """
+        if not intake.parcels:
+            return None
+        return await self._tried(_APPEND, self.log.ping(), delivery, until) or await self._tried(
+            _STOW, self._put(intake), delivery, until
+        )
+
+    async def _put(self, intake: Intake) -> None:
+        await parcels.stow(intake.parcels, await self.blobs())
+
+    async def _append(self, intake: Intake, delivery: SignedDelivery, until: float) -> Outcome | None:
+        return await self._tried(_APPEND, self.log.append(intake.entries), delivery, until)
+
+    async def _tried(
+        self, step: _Step, work: Awaitable[None], delivery: SignedDelivery, until: float
+    ) -> Outcome | None:
+        """None once the step is done; else what it came to, and the provider must deliver again."""
+        try:
+            async with asyncio.timeout_at(until):
+                await work
+        except TimeoutError:
+            return step.slow
+        except Exception as error:  # noqa: BLE001 - the body is not taken: the provider must deliver again
+            say = _log.warning if isinstance(error, RetryableError) else _log.error
+            say(
+                "not taken",
+                action=step.action,
+                app=delivery.app.name,
+                delivery=delivery.id,
+                code=code_of(error),
+                error_type=type(error).__name__,
+            )
+            return step.down
+        return None
+
     def _intake(self, body: bytes, delivery: SignedDelivery) -> Intake:
+        packer = Packer(entry_bytes=self.log.entry_bytes, entropy=self.entropy)
         try:
             changes = parse(body)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the body: it is kept raw
-            return take_raw(body, delivery, fault=type(error).__name__)
+            return take_raw(body, delivery, packer=packer, fault=type(error).__name__)
         return take_in(
             changes,
             delivery,
             directory=self.directory,
             capabilities=CAPABILITIES,
-            entropy=self.entropy,
+            packer=packer,
             recent=self.recent,
         )
 

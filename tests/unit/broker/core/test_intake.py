@@ -24,8 +24,9 @@ from broker.core.intake import (
     take_in,
     take_raw,
 )
-from broker.core.item import Change, Item, ItemPart
-from broker.core.model import Direction, Kind, Record, UnclaimedBody
+from broker.core.item import Change, Item, ItemPart, ItemParty
+from broker.core.model import Direction, Identity, Kind, Record, UnclaimedBody
+from broker.core.parcels import Packer
 from broker.core.ports import Capabilities, NewEntry
 from broker.core.registry import Account, App, Posture, Registry, Tenant
 from broker.core.topics import unclaimed_topic
@@ -91,14 +92,24 @@ def entropy() -> Callable[[int], bytes]:
     return lambda size: hashlib.shake_256(str(next(counter)).encode()).digest(size)
 
 
-def take(*changes: Change, known: Registry, app_name: str = "acme-app", recent: RecentIds | None = None) -> Intake:
+def packer(entry_bytes: int = 1_000_000) -> Packer:
+    return Packer(entry_bytes=entry_bytes, entropy=entropy())
+
+
+def take(
+    *changes: Change,
+    known: Registry,
+    app_name: str = "acme-app",
+    recent: RecentIds | None = None,
+    entry_bytes: int = 1_000_000,
+) -> Intake:
     delivery = SignedDelivery(app=known.apps[app_name], id="dlv_one", received_at=AT, connector="chat/1")
     return take_in(
         changes,
         delivery,
         directory=Directory(known),
         capabilities=CAPABILITIES,
-        entropy=entropy(),
+        packer=packer(entry_bytes),
         recent=recent or RecentIds(10),
     )
 
@@ -248,10 +259,22 @@ def test_a_change_that_cannot_be_sealed_is_kept_raw_and_costs_its_neighbours_not
     assert intake.faults == ("UnicodeEncodeError",)
 
 
+def test_what_the_log_would_not_take_even_without_its_content_is_kept_raw() -> None:
+    crowd = tuple(
+        ItemParty(role="participant", identity=Identity(kind="phone", value=str(number))) for number in range(500)
+    )
+    vast = replace(change(item(1), item(2, parties=crowd)), body=b"canary" * 5_000)
+    intake = take(vast, change(item(3)), known=registry(account("claims")), entry_bytes=8_192)
+    assert [one.topic for one in intake.entries] == [unclaimed_topic().name, "custody.acme.messages.v1"]
+    assert (intake.unclaimed, intake.faults) == ({Reason.UNREADABLE: 1}, ("TooLargeError",))
+    assert all(one.size <= 8_192 for one in intake.entries)
+    assert [one.data for one in intake.parcels] == [vast.body]
+
+
 def test_a_body_that_the_parser_failed_on_is_kept_whole() -> None:
     known = registry()
     delivery = SignedDelivery(app=known.apps["acme-app"], id="dlv_one", received_at=AT, connector="chat/1")
-    intake = take_raw(b"\xff\x00", delivery, fault="KeyError")
+    intake = take_raw(b"\xff\x00", delivery, packer=packer(), fault="KeyError")
     assert body_of(intake.entries[0]).body == b"\xff\x00"
     assert (intake.unclaimed, intake.faults) == ({Reason.UNREADABLE: 1}, ("KeyError",))
 
@@ -259,11 +282,12 @@ def test_a_body_that_the_parser_failed_on_is_kept_whole() -> None:
 def claimed(body: UnclaimedBody, known: Registry, *parsed: Change) -> Intake:
     return claim(
         body,
+        b"",
         parse=lambda _: parsed,
         connector="chat/2",
         directory=Directory(known),
         capabilities=CAPABILITIES,
-        entropy=entropy(),
+        packer=packer(),
     )
 
 
@@ -326,11 +350,12 @@ def test_a_body_that_still_cannot_be_parsed_stays_unclaimed() -> None:
     body = body_of(take(change(item(1), account="pn-nobody"), known=known).entries[0])
     intake = claim(
         body,
+        b"",
         parse=parse,
         connector="chat/2",
         directory=Directory(known),
         capabilities=CAPABILITIES,
-        entropy=entropy(),
+        packer=packer(),
     )
     assert (intake.entries, intake.unclaimed, intake.faults) == ((), {Reason.UNREADABLE: 1}, ("KeyError",))
 
