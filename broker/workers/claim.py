@@ -42,6 +42,8 @@ class Claim:
     look_seconds: float = 0.5
     pulse: Pulse = field(default_factory=Pulse)
     _seen: Registry | None = None
+    _undone: dict[TopicPartition, int] = field(default_factory=dict)
+    """The first offset of each partition that was fetched and is not done with."""
 
     async def run(self) -> None:
         """Turns until `stop`."""
@@ -68,16 +70,28 @@ class Claim:
             logger.info("claimed", action="claim.claimed", bodies=claimed)
 
     async def claim_all(self, directory: Directory) -> int:
-        """One pass; how many bodies found their owner. Nothing moves when none did."""
-        starts: dict[TopicPartition, int] = {}
+        """One pass; how many bodies found their owner. Nothing moves when none did.
+
+        However it ends, the next pass begins with what this one leaves undone: an offset is never moved past it.
+        """
+        try:
+            return await self._settle(directory) if await self._any_is_claimable(directory) else 0
+        finally:
+            self._rewind()
+
+    async def _any_is_claimable(self, directory: Directory) -> bool:
         claimable = False
         async for chunk in self._chunks(await self._ends()):
             for entry in chunk:
-                starts.setdefault(entry.place, entry.offset)
                 claimable = claimable or await self._intake(entry, directory) is not None
-        for place, offset in starts.items():
-            self.subscription.seek(place, offset)
-        return await self._settle(directory) if claimable else 0
+        self._rewind()
+        return claimable
+
+    def _rewind(self) -> None:
+        for place, offset in self._undone.items():
+            if place in self.subscription.assignment:
+                self.subscription.seek(place, offset)
+        self._undone.clear()
 
     async def _settle(self, directory: Directory) -> int:
         claimed = 0
@@ -95,6 +109,8 @@ class Claim:
                 await self.log.append(again)
             positions = {entry.place: entry.offset + 1 for entry in chunk}
             await self.subscription.commit(positions)
+            for place in positions:
+                self._undone.pop(place, None)
         return claimed
 
     async def _append(self, intake: Intake, entry: LogEntry) -> bool:
@@ -103,7 +119,7 @@ class Claim:
             if intake.parcels:
                 await parcels.stow(intake.parcels, await self.blobs())
             await self.log.append(intake.entries)
-        except FatalError as error:
+        except (FatalError, PermanentError) as error:
             logger.warning("not claimed", action="claim.refused", offset=entry.offset, code=code_of(error))
             return False
         return True
@@ -115,6 +131,8 @@ class Claim:
     async def _chunks(self, ends: Mapping[TopicPartition, int]) -> AsyncIterator[list[LogEntry]]:
         """What lies before `ends`, a chunk at a time; what comes behind it meanwhile is left to the next pass."""
         while fetched := await self.subscription.fetch(max_entries=_PASS_ENTRIES, wait_seconds=self.look_seconds):
+            for entry in fetched:
+                self._undone.setdefault(entry.place, entry.offset)
             chunk = [entry for entry in fetched if entry.offset < ends.get(entry.place, 0)]
             for entry in reversed(fetched):
                 if entry.offset >= ends.get(entry.place, 0):
