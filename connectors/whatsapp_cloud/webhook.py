@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,7 +37,7 @@ from broker.core.intake import (
 )
 from broker.core.metrics import Metrics
 from broker.core.parcels import Packer
-from broker.core.ports import Clock, Entropy, EventLog, OpenBlobs
+from broker.core.ports import Clock, Entropy, EventLog, NewEntry, OpenBlobs
 from broker.core.registry import App, Registry
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
@@ -46,6 +46,15 @@ from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signe
 PATH = f"/webhooks/{NAME}/{{app}}"
 
 _LENGTH_DIGITS = 12
+_LARGE_BYTES = 65_536
+_LARGE_COMMAS = 1_000
+"""Bodies with more of one or the other are parsed and sealed in a thread, so that the loop turns meanwhile."""
+_LARGE_AT_ONCE = 2
+"""Of those, since what they come to is several times their size."""
+_ITEM_COMMAS = 20
+"""More than an item has, text aside: a bound on items before anything is parsed, for no element comes without one."""
+_APPEND_BYTES = 8_388_608
+"""So much goes to the log in one call; more in several, one after the other."""
 
 _log = structlog.get_logger(__name__)
 
@@ -87,7 +96,9 @@ _STATUS = {
 class EdgeLimits:
     """Bounds of the edge. The provider's bodies have up to 3 MB; it waits for an answer for seconds only.
 
-    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated.
+    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated. A body of
+    more than `body_items` items is kept whole and raw, and claimed in slices: the provider batches up to 1,000 updates,
+    history comes by the thousand.
     """
 
     body_bytes: int = 4_000_000
@@ -96,6 +107,7 @@ class EdgeLimits:
     append_seconds: float = 5.0
     retry_after_seconds: int = 5
     recent_identities: int = 20_000
+    body_items: int = 5_000
 
     def __post_init__(self) -> None:
         if self.in_flight_bytes < self.body_bytes:
@@ -179,6 +191,7 @@ class _Edge:
     in_flight: int = 0
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.registry())
@@ -252,7 +265,14 @@ class _Edge:
         delivery = SignedDelivery(
             app=app, id=new_delivery_id(self.entropy), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
-        intake = self._intake(body, delivery)
+        commas = body.count(b",")
+        if len(body) <= _LARGE_BYTES and commas <= _LARGE_COMMAS:
+            return await self._write(self._intake(body, commas, delivery, self.directory), delivery)
+        async with self.large:
+            intake = await asyncio.to_thread(self._intake, body, commas, delivery, self.directory)
+            return await self._write(intake, delivery)
+
+    async def _write(self, intake: Intake, delivery: SignedDelivery) -> Outcome:
         until = asyncio.get_running_loop().time() + self.limits.append_seconds
         failed = await self._stow(intake, delivery, until) or await self._append(intake, delivery, until)
         if failed is not None:
@@ -276,7 +296,11 @@ class _Edge:
         await parcels.stow(intake.parcels, await self.blobs())
 
     async def _append(self, intake: Intake, delivery: SignedDelivery, until: float) -> Outcome | None:
-        return await self._tried(_APPEND, self.log.append(intake.entries), delivery, until)
+        for entries in _portions(intake.entries):
+            failed = await self._tried(_APPEND, self.log.append(entries), delivery, until)
+            if failed is not None:
+                return failed  # what was appended before comes again, and is absorbed
+        return None
 
     async def _tried(
         self, step: _Step, work: Awaitable[None], delivery: SignedDelivery, until: float
@@ -300,16 +324,21 @@ class _Edge:
             return step.down
         return None
 
-    def _intake(self, body: bytes, delivery: SignedDelivery) -> Intake:
+    def _intake(self, body: bytes, commas: int, delivery: SignedDelivery, directory: Directory) -> Intake:
+        """What a body comes to. Pure but for the salts, and done in a thread where it is much."""
         packer = Packer(entry_bytes=self.log.entry_bytes, entropy=self.entropy)
+        if commas > _ITEM_COMMAS * self.limits.body_items:
+            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
         try:
             changes = parse(body)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the body: it is kept raw
-            return take_raw(body, delivery, packer=packer, fault=type(error).__name__)
+            return take_raw(body, delivery, packer=packer, reason=Reason.UNREADABLE, fault=type(error).__name__)
+        if sum(len(change.items) for change in changes) > self.limits.body_items:
+            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
         return take_in(
             changes,
             delivery,
-            directory=self.directory,
+            directory=directory,
             capabilities=CAPABILITIES,
             packer=packer,
             recent=self.recent,
@@ -324,6 +353,8 @@ class _Edge:
             _log.error(
                 "another app's account", action="webhook.foreign_account", app=delivery.app.name, delivery=delivery.id
             )
+        if Reason.TOO_MANY in intake.unclaimed:
+            _log.warning("many items at once", action="webhook.too_many", app=delivery.app.name, delivery=delivery.id)
         if intake.faults:
             _log.error(
                 "kept raw for a fault of ours",
@@ -332,6 +363,17 @@ class _Edge:
                 delivery=delivery.id,
                 errors=sorted(set(intake.faults)),
             )
+
+
+def _portions(entries: Sequence[NewEntry]) -> Iterator[Sequence[NewEntry]]:
+    """The entries in portions that the log takes at once: all of them in one, usually."""
+    start = size = 0
+    for place, entry in enumerate(entries):
+        if size and size + entry.size > _APPEND_BYTES:
+            yield entries[start:place]
+            start, size = place, 0
+        size += entry.size
+    yield entries[start:]
 
 
 def _same(given: str, wanted: str) -> bool:
