@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.tenant import ACCOUNT, APP, AT, NUMBER, WABA, registry
 from broker.core.intake import Directory, RecentIds, SignedDelivery, new_delivery_id, take_in
+from broker.core.parcels import Packer
 from broker.core.ports import Entropy
+from broker.log.postgres import PostgresLogOptions
 from connectors.simulator.ids import Customer, Ids, digits, user_id_of
 from connectors.simulator.payloads import contents, envelope, statuses
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST
@@ -60,7 +62,7 @@ class Sealing:
             delivery,
             directory=self.directory,
             capabilities=CAPABILITIES,
-            entropy=self.entropy,
+            packer=Packer(entry_bytes=PostgresLogOptions().entry_bytes, entropy=self.entropy),
             recent=self.recent,
         )
         self.recent.mark(intake.identities)

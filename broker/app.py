@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from broker.core.item import Change
     from broker.core.metrics import Metrics
-    from broker.core.ports import Capabilities, Clock, Connector, Entropy, EventLog
+    from broker.core.ports import Capabilities, Clock, Connector, Entropy, EventLog, OpenBlobs
     from broker.core.registry import App, Registry
     from broker.core.tracing import Tracing
     from broker.measures import OtelMetrics
@@ -98,6 +98,7 @@ class Provider:
         entropy: Entropy,
         metrics: Metrics,
         tracing: Tracing,
+        blobs: OpenBlobs,
         draining: Callable[[], bool],
     ) -> list[Route]:
         """Its routes; see `connectors.whatsapp_cloud.webhook.routes`."""
@@ -108,6 +109,7 @@ class Provider:
             entropy=entropy,
             metrics=metrics,
             tracing=tracing,
+            blobs=blobs,
             limits=self.limits,
             draining=draining,
         )

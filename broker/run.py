@@ -19,7 +19,7 @@ import structlog
 
 from broker import app
 from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import CustodyError, RetryableError
+from broker.core.errors import BlobsUnavailableError, CustodyError, RetryableError, SettingsError
 from broker.core.metrics import Metrics
 from broker.core.ports import Entropy
 from broker.core.registry import Registry
@@ -61,6 +61,7 @@ class Runner:
     entropy: Entropy = field(init=False)
     _seen: Witness | None = None
     _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.entropy = app.entropy(self.settings)
@@ -97,6 +98,7 @@ class Runner:
                 entropy=self.entropy,
                 metrics=self.metrics,
                 tracing=self.tracing or NoTracing(),
+                blobs=self._blobs_if_there,
                 draining=self.stop.is_set,
             )
         ]
@@ -126,6 +128,7 @@ class Runner:
             metrics=self.metrics,
             clock=app.now,
             entropy=self.entropy,
+            blobs=self._blobs_if_there,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
@@ -136,7 +139,7 @@ class Runner:
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
         workers = self.settings.workers
-        scanner = scan.MediaScan(log=log)
+        scanner = scan.MediaScan(log=log, blobs=self._blobs_if_there)
         subscription = await self._subscribe(log, scan.GROUP, [Stream.MESSAGES])
         worker = fetcher.Fetcher(
             log=log,
@@ -205,6 +208,7 @@ class Runner:
             connectors=await self._connectors(),
             registry=self.registry,
             entropy=self.entropy,
+            blobs=self._blobs_if_there,
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
@@ -280,6 +284,26 @@ class Runner:
 
     async def _blobs(self) -> BlobStore:
         return await self._once("blobs", self._opener(app.open_blobs))
+
+    async def _blobs_if_there(self) -> BlobStore:
+        """For workers that need blobs only when something is too large for the log: tries once, and waits for nobody.
+
+        Missing settings are an outage too: the work waits for whoever sets them, and nothing is set aside for it.
+        """
+        async with self._opening:
+            opened = self._opened.get("blobs")
+            if opened is None:
+                try:
+                    store = await self._opener(app.open_blobs)()
+                except SettingsError as error:
+                    logger.error("no blob store", action="run.no_blobs", findings=error.findings)  # noqa: TRY400 - ours
+                    raise BlobsUnavailableError("the settings name no blob store: set CUSTODY_BLOBS__DSN") from None
+                opened = self._opened["blobs"] = asyncio.get_running_loop().create_future()
+                opened.set_result(store)
+        if not opened.done():
+            raise BlobsUnavailableError("the blob store has not answered yet")
+        found: BlobStore = opened.result()
+        return found
 
     async def _connectors(self) -> Mapping[str, Connector]:
         return await self._once("connectors", self._open_connectors)

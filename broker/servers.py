@@ -40,7 +40,11 @@ def now() -> datetime:
 async def open_log(settings: Settings, metrics: Metrics | None = None) -> EventLog:
     """The event log. `LogUnavailableError`: open it again later."""
     section = settings.log
-    options = PostgresLogOptions(pool_size=section.pool_size, allow_unsafe_server=section.allow_unsafe_server)
+    options = PostgresLogOptions(
+        pool_size=section.pool_size,
+        entry_bytes=section.entry_bytes,
+        allow_unsafe_server=section.allow_unsafe_server,
+    )
     return await PostgresLog.open(lambda: settings.address("log"), options=options, metrics=metrics)
 
 

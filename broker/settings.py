@@ -77,6 +77,12 @@ class PostgresSettings(BaseModel):
         return self
 
 
+class PostgresLogSettings(PostgresSettings):
+    """The log's Postgres. What is over `entry_bytes` has its content in the blob store, and a reference on the log."""
+
+    entry_bytes: int = Field(default=16_777_216, ge=8_192, le=67_108_864, examples=[16_777_216])
+
+
 class EmbeddedSettings(BaseModel):
     """A Postgres of Custody's own, for one machine: its folder, and its port. It is started by whoever needs it."""
 
@@ -192,7 +198,7 @@ class Settings(BaseSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535, examples=[8401])
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
     retention_days: int = Field(default=14, ge=1, le=3650, examples=[14])
-    log: PostgresSettings = Field(default_factory=PostgresSettings)
+    log: PostgresLogSettings = Field(default_factory=PostgresLogSettings)
     records: PostgresSettings = Field(default_factory=PostgresSettings)
     blobs: PostgresSettings = Field(default_factory=PostgresSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)

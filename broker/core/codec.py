@@ -13,6 +13,7 @@ import msgspec
 
 from broker.core.errors import MalformedEntryError
 from broker.core.model import (
+    BlobReference,
     Content,
     EraseCommand,
     FetchTask,
@@ -28,6 +29,7 @@ ITEM_ENCODING = "custody/item+json"
 PART_ENCODING = "custody/part+json"
 RECEIPT_ENCODING = "custody/receipt+json"
 ACT_ENCODING = "custody/act+json"
+BLOB_ENCODING = "custody/blob-reference+json"
 
 T = TypeVar("T")
 
@@ -35,7 +37,16 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind)
-    for kind in (ItemContent, PartOutcome, ReceiptOutcome, EraseCommand, FetchTask, KeptNotice, UnclaimedBody)
+    for kind in (
+        BlobReference,
+        ItemContent,
+        PartOutcome,
+        ReceiptOutcome,
+        EraseCommand,
+        FetchTask,
+        KeptNotice,
+        UnclaimedBody,
+    )
 }
 
 

@@ -7,8 +7,9 @@ until someone registers that account; a signed body is never refused, and nothin
 from __future__ import annotations
 
 import base64
+import sys
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,22 +20,27 @@ from broker.core.codec import canonical
 from broker.core.entropy import drawn
 from broker.core.item import Change, Item
 from broker.core.model import Delivery, Kind, Origin, Record, UnclaimedBody
+from broker.core.parcels import Packer, Parcel
 from broker.core.ports import Capabilities, Entropy, NewEntry
 from broker.core.registry import App, Registry, Tenant
-from broker.core.seal import Sealer, entry_of, event_headers
+from broker.core.seal import Sealer, event_headers
 from broker.core.topics import unclaimed_topic
 
 _DELIVERY_ID_BYTES = 15
 
 
 class Reason(StrEnum):
-    """Why a change is kept raw. `FOREIGN_ACCOUNT` is worth an alarm: it is another app's."""
+    """Why a change is kept raw. `FOREIGN_ACCOUNT` is worth an alarm: it is another app's.
+
+    `TOO_MANY` is a whole body of more items than are sealed while its sender waits: it is claimed a slice at a time.
+    """
 
     UNKNOWN_ACCOUNT = "unknown_account"
     FOREIGN_ACCOUNT = "foreign_account"
     SHARED_GROUP = "shared_group"
     UNKNOWN_APP = "unknown_app"
     UNREADABLE = "unreadable"
+    TOO_MANY = "too_many"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +66,14 @@ class Owner:
 class Intake:
     """What a body comes to, before anything is written.
 
-    `accepted` counts records by (tenant, kind), `unclaimed` counts changes by `Reason`. `identities` name the
+    `parcels` are for the blob store, before the entries that refer to them are appended. `accepted` counts records by
+    (tenant, kind), `unclaimed` counts changes by `Reason`. `identities` name the
     identity records among the entries: `RecentIds.mark` them once the log has acknowledged. `faults` name the
     errors that left a change unreadable, by type alone.
     """
 
     entries: tuple[NewEntry, ...] = ()
+    parcels: tuple[Parcel, ...] = ()
     accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unclaimed: Mapping[str, int] = field(default_factory=dict)
     identities: tuple[str, ...] = ()
@@ -80,9 +88,11 @@ class RecentIds:
         self._names: OrderedDict[str, None] = OrderedDict()
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str) or name not in self._names:
+        """Asked in threads too: one step, since a name may go between two."""
+        try:
+            self._names.move_to_end(name)  # type: ignore[arg-type]  # what is no name is not there
+        except KeyError:
             return False
-        self._names.move_to_end(name)
         return True
 
     def mark(self, names: Iterable[str]) -> None:
@@ -151,55 +161,65 @@ def take_in(
     *,
     directory: Directory,
     capabilities: Capabilities,
-    entropy: Entropy,
+    packer: Packer,
     recent: Container[str] = frozenset(),
 ) -> Intake:
     """The log entries of a body: a record for each item, a raw body for each change without an owner.
 
     The delivery index runs over the items of the whole body. Identities acknowledged lately are left out.
     """
-    desk = _Desk(delivery=delivery, directory=directory, capabilities=capabilities, entropy=entropy, recent=recent)
-    return desk.work_through(changes)
+    desk = _Desk(delivery=delivery, directory=directory, capabilities=capabilities, packer=packer, recent=recent)
+    (intake,) = desk.work_through(changes)
+    return intake
 
 
-def take_raw(body: bytes, delivery: SignedDelivery, *, fault: str) -> Intake:
-    """A signed body that the parser failed on, kept whole until a version of it succeeds: see `claim`."""
+def take_raw(body: bytes, delivery: SignedDelivery, *, packer: Packer, reason: Reason, fault: str = "") -> Intake:
+    """A signed body kept whole, for the parser failed on it or there is too much in it: see `claim`."""
     whole = Change(account=None, account_group=None, items=(), body=body)
-    entry = _unclaimed_entry(whole, delivery, index=0, number=0)
-    return Intake(entries=(entry,), unclaimed={Reason.UNREADABLE: 1}, faults=(fault,))
+    entry, parcel = _unclaimed_entry(whole, delivery, packer, index=0, number=0)
+    parcels = () if parcel is None else (parcel,)
+    return Intake(entries=(entry,), parcels=parcels, unclaimed={reason: 1}, faults=(fault,) if fault else ())
 
 
-def claim(
+def may_be_owned(body: UnclaimedBody, directory: Directory) -> bool:
+    """Whether it is worth while to parse an unclaimed body: not where it names an account that nobody owns."""
+    app = directory.registry.apps.get(body.app)
+    if app is None or app.provider != body.provider:
+        return False
+    if body.account is UNSET:
+        return True
+    named = Change(account=body.account, account_group=None, items=(), body=b"")
+    return isinstance(directory.owner(app, named), Owner)
+
+
+def claim(  # noqa: PLR0913 - what was parsed, by whom, for whom, with what, into what
     body: UnclaimedBody,
+    changes: Sequence[Change],
     *,
-    parse: Callable[[bytes], Sequence[Change]],
     connector: str,
     directory: Directory,
     capabilities: Capabilities,
-    entropy: Entropy,
-) -> Intake:
-    """An unclaimed body parsed and sealed afresh, with the time and the delivery it first came by.
+    packer: Packer,
+    slice_items: int,
+) -> Iterator[Intake]:
+    """An unclaimed body's changes sealed afresh, with the time and the delivery it came by, a slice at a time.
 
-    Nothing is kept raw anew: while `unclaimed` is not empty the body stays where it lies, to be tried again.
-    Claiming twice is harmless, since record ids depend on neither the time nor the connector's version.
-    `connector` is the version that parses now.
+    Nothing at all while none of them has an owner. Those that have none while others do are kept raw anew, each by
+    itself. Where a slice has `faults`, leave the body where it lies, to be tried again. Claiming twice is harmless, or
+    after some of the slices only: record ids depend on neither the time nor the connector's version, `connector`.
     """
     app = directory.registry.apps.get(body.app)
-    if app is None or app.provider != body.provider:
-        return Intake(unclaimed={Reason.UNKNOWN_APP: 1})
-    try:
-        changes = parse(body.body)
-    except Exception as error:  # noqa: BLE001 - it lies there because of such a fault, or waits until it is mended
-        return Intake(unclaimed={Reason.UNREADABLE: 1}, faults=(type(error).__name__,))
+    if app is None or not any(isinstance(directory.owner(app, change), Owner) for change in changes):
+        return
     desk = _Desk(
         delivery=SignedDelivery(app=app, id=body.delivery.id, received_at=body.received_at, connector=connector),
         directory=directory,
         capabilities=capabilities,
-        entropy=entropy,
+        packer=packer,
         index=body.delivery.index,
-        keeps_raw=False,
+        slice_items=slice_items,
     )
-    return desk.work_through(changes)
+    yield from desk.work_through(changes)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -209,50 +229,76 @@ class _Desk:
     delivery: SignedDelivery
     directory: Directory
     capabilities: Capabilities
-    entropy: Entropy
+    packer: Packer
     recent: Container[str] = frozenset()
     index: int = 0
     number: int = 0
-    keeps_raw: bool = True
+    slice_items: int = sys.maxsize
     entries: list[NewEntry] = field(default_factory=list)
+    parcels: list[Parcel] = field(default_factory=list)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
     unclaimed: Counter[str] = field(default_factory=Counter)
     identities: dict[str, None] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
-    def work_through(self, changes: Sequence[Change]) -> Intake:
+    def work_through(self, changes: Sequence[Change]) -> Iterator[Intake]:
+        """What the changes come to, drawn whenever `slice_items` have been sealed, and at the end."""
         for self.number, change in enumerate(changes):
+            first = self.index
             owner = self.directory.owner(self.delivery.app, change)
             if isinstance(owner, Owner):
-                self._take(owner, change)
+                yield from self._take(owner, change)
             else:
                 self._leave(owner, change)
-            self.index += len(change.items)
-        return Intake(
+            self.index = first + len(change.items)
+            yield from self._drawn_if_full()
+        yield self._drawn()
+
+    def _drawn_if_full(self) -> Iterator[Intake]:
+        if len(self.entries) >= self.slice_items:
+            yield self._drawn()
+
+    def _drawn(self) -> Intake:
+        drawn = Intake(
             entries=tuple(self.entries),
+            parcels=tuple(self.parcels),
             accepted=dict(self.accepted),
             unclaimed=dict(self.unclaimed),
             identities=tuple(self.identities),
             faults=tuple(self.faults),
         )
+        for held in (self.entries, self.parcels, self.accepted, self.unclaimed, self.faults):
+            held.clear()
+        return drawn
 
     def _leave(self, reason: Reason, change: Change) -> None:
         self.unclaimed[reason] += 1
-        if self.keeps_raw:
-            self.entries.append(_unclaimed_entry(change, self.delivery, index=self.index, number=self.number))
+        self._add([_unclaimed_entry(change, self.delivery, self.packer, index=self.index, number=self.number)])
 
-    def _take(self, owner: Owner, change: Change) -> None:
-        try:
-            records = self._records(self._sealer(owner), change)
-            entries = [entry_of(record) for record in records]
-        except Exception as error:  # noqa: BLE001 - one change that can't be sealed must not cost its neighbours
-            self.faults.append(type(error).__name__)
-            self._leave(Reason.UNREADABLE, change)
-            return
-        self.entries += entries
-        self.accepted.update((owner.tenant.name, record.envelope.kind) for record in records)
+    def _take(self, owner: Owner, change: Change) -> Iterator[Intake]:
+        first, sealer = self.index, self._sealer(owner)
+        for start in range(0, len(change.items), self.slice_items):
+            items = change.items[start : start + self.slice_items]
+            self.index = first + start
+            try:
+                records = self._records(sealer, items)
+                packed = [self.packer.record(record) for record in records]
+            except Exception as error:  # noqa: BLE001 - one change that can't be sealed must not cost its neighbours
+                self.faults.append(type(error).__name__)
+                self.index = first
+                self._leave(Reason.UNREADABLE, change)
+                return
+            self._add(packed)
+            self.accepted.update((owner.tenant.name, record.envelope.kind) for record in records)
+            yield from self._drawn_if_full()
 
-    def _records(self, sealer: Sealer, change: Change) -> list[Record]:
+    def _add(self, packed: Iterable[tuple[NewEntry, Parcel | None]]) -> None:
+        for entry, parcel in packed:
+            self.entries.append(entry)
+            if parcel is not None:
+                self.parcels.append(parcel)
+
+    def _records(self, sealer: Sealer, items: Sequence[Item]) -> list[Record]:
         return [
             sealer.seal(
                 item,
@@ -260,7 +306,7 @@ class _Desk:
                 delivery=Delivery(id=self.delivery.id, index=index, connector=self.delivery.connector),
                 origin=Origin.LIVE,
             )
-            for index, item in enumerate(change.items, self.index)
+            for index, item in enumerate(items, self.index)
             if item.kind != Kind.IDENTITY or self._is_news(sealer, item)
         ]
 
@@ -272,7 +318,7 @@ class _Desk:
             provider=self.delivery.app.provider,
             account=owner.account,
             media_life=lives.get(owner.storage) or min(lives.values()),
-            entropy=self.entropy,
+            entropy=self.packer.entropy,
         )
 
     def _is_news(self, sealer: Sealer, item: Item) -> bool:
@@ -286,10 +332,11 @@ class _Desk:
         return True
 
 
-def _unclaimed_entry(change: Change, delivery: SignedDelivery, *, index: int, number: int) -> NewEntry:
+def _unclaimed_entry(
+    change: Change, delivery: SignedDelivery, packer: Packer, *, index: int, number: int
+) -> tuple[NewEntry, Parcel | None]:
     """Key and headers hold the random delivery id and the app's name: nothing of the body, and no account."""
     app = delivery.app
-    event_id = f"{delivery.id}.{number}"
     body = UnclaimedBody(
         provider=app.provider,
         app=app.name,
@@ -299,15 +346,15 @@ def _unclaimed_entry(change: Change, delivery: SignedDelivery, *, index: int, nu
         delivery=Delivery(id=delivery.id, index=index, connector=delivery.connector),
         body=change.body,
     )
-    return NewEntry(
-        topic=unclaimed_topic().name,
-        key=delivery.id.encode(),
-        headers=event_headers(
-            event_id=event_id,
-            event_type="custody.unclaimed.v1",
-            source=f"/{app.provider}/app.{app.name}",
-            subject=event_id,
-            time=delivery.received_at,
-        ),
-        value=canonical(body),
+    headers = event_headers(
+        event_id=f"{delivery.id}.{number}",
+        event_type="custody.unclaimed.v1",
+        source=f"/{app.provider}/app.{app.name}",
+        subject=f"{delivery.id}.{number}",
+        time=delivery.received_at,
     )
+
+    def entry_of(body: UnclaimedBody) -> NewEntry:
+        return NewEntry(topic=unclaimed_topic().name, key=delivery.id.encode(), headers=headers, value=canonical(body))
+
+    return packer.body(body, entry_of)

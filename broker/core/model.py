@@ -158,8 +158,21 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlobReference:
+    """Where bytes lie that are too large for the log: their place in the blob store, size, SHA-256 and encoding."""
+
+    place: str
+    size: int
+    sha256: bytes = field(repr=False)
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A record's content as bytes, so that it can be sealed without touching the envelope."""
+    """A record's content as bytes, so that it can be sealed without touching the envelope.
+
+    On the log, `encoding` may say that `data` is a `BlobReference` to them; the record store has the bytes themselves.
+    """
 
     encoding: str
     data: bytes = field(repr=False)
@@ -329,7 +342,10 @@ class KeptNotice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclaimedBody:
-    """A signed body (one change of it) for an account nobody registered: kept raw until someone does."""
+    """A signed body (one change of it) for an account nobody registered: kept raw until someone does.
+
+    Its bytes are in `body`, or, where they are too large for the log, in the blob store.
+    """
 
     provider: str
     app: str
@@ -337,4 +353,5 @@ class UnclaimedBody:
     account_group: str | UnsetType = UNSET
     received_at: datetime
     delivery: Delivery
-    body: bytes = field(repr=False)
+    body: bytes | UnsetType = field(default=UNSET, repr=False)
+    blob: BlobReference | UnsetType = UNSET

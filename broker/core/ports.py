@@ -23,6 +23,9 @@ Clock = Callable[[], datetime]
 Entropy = Callable[[int], bytes]
 """So many random bytes; seeded in tests and where a demo is to be repeatable: see `entropy.drawn`."""
 
+_FRAME_BYTES = 10
+"""Of a length or a number that a log writes beside what it stands for, at most."""
+
 
 # --- the event log -----------------------------------------------------------------------------------------------
 
@@ -35,6 +38,12 @@ class NewEntry:
     key: bytes
     headers: tuple[tuple[str, bytes], ...]
     value: bytes = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """What counts against `EventLog.entry_bytes`: key, headers and value, and some bytes for what frames them."""
+        framed = sum(len(name.encode()) + len(value) + _FRAME_BYTES for name, value in self.headers)
+        return len(self.key) + len(self.value) + framed + 8 * _FRAME_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -526,6 +535,10 @@ class BlobStore(Protocol):
         ...
 
 
+OpenBlobs = Callable[[], Awaitable[BlobStore]]
+"""Opens the blob store, once, when it is first needed. `BlobsUnavailableError`: not now; ask again."""
+
+
 # --- connectors --------------------------------------------------------------------------------------------------
 
 
@@ -641,6 +654,7 @@ __all__ = [
     "LostPart",
     "MediaObject",
     "NewEntry",
+    "OpenBlobs",
     "OpenPart",
     "Progress",
     "RecordStore",

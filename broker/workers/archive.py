@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from broker.core import codec
+from broker.core import codec, parcels
 from broker.core.delivery import code_of
 from broker.core.errors import LogChangedError, MalformedEntryError
 from broker.core.metrics import Metrics
@@ -29,6 +29,7 @@ from broker.core.ports import (
     ErasurePolicy,
     EventLog,
     NewEntry,
+    OpenBlobs,
     RecordStore,
 )
 from broker.core.registry import Registry
@@ -64,11 +65,27 @@ class Archive:
     metrics: Metrics
     clock: Clock
     entropy: Entropy
+    blobs: OpenBlobs = parcels.no_blobs
+    most_unpacked_bytes: int = 16 * 2**20
     delivery: Delivery | None = None
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
-        """Keeps a batch and tells of it."""
-        arrived = [self._arrived(entry) for entry in batch]
+        """Keeps a batch and tells of it; in several transactions where contents lie apart that are much together."""
+        arrived: list[Arrived] = []
+        unpacked_bytes = 0
+        for entry in batch:
+            one = self._arrived(entry)
+            reference = parcels.reference_of(one.record.content)
+            if reference is not None:
+                if arrived and unpacked_bytes + reference.size > self.most_unpacked_bytes:
+                    await self._keep(arrived)
+                    arrived, unpacked_bytes = [], 0
+                unpacked_bytes += reference.size
+                one = replace(one, record=await parcels.unpacked(one.record, self.blobs))
+            arrived.append(one)
+        await self._keep(arrived)
+
+    async def _keep(self, arrived: Sequence[Arrived]) -> None:
         answers = await self.store.keep(arrived)
         notices = [
             notice

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,7 +22,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from broker.core import parcels
 from broker.core.delivery import code_of
+from broker.core.errors import RetryableError
 from broker.core.intake import (
     Directory,
     Intake,
@@ -34,7 +36,8 @@ from broker.core.intake import (
     take_raw,
 )
 from broker.core.metrics import Metrics
-from broker.core.ports import Clock, Entropy, EventLog
+from broker.core.parcels import Packer
+from broker.core.ports import Clock, Entropy, EventLog, NewEntry, OpenBlobs
 from broker.core.registry import App, Registry
 from broker.core.tracing import NoTracing, Tracing, traced
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
@@ -44,6 +47,15 @@ from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signe
 PATH = f"/webhooks/{NAME}/{{app}}"
 
 _LENGTH_DIGITS = 12
+_LARGE_BYTES = 65_536
+_LARGE_COMMAS = 1_000
+"""Bodies with more of one or the other are parsed and sealed in a thread, so that the loop turns meanwhile."""
+_LARGE_AT_ONCE = 2
+"""Of those, since what they come to is several times their size."""
+_ITEM_COMMAS = 20
+"""More than an item has, text aside: a bound on items before anything is parsed, for no element comes without one."""
+_APPEND_BYTES = 8_388_608
+"""So much goes to the log in one call; more in several, one after the other."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +73,8 @@ class Outcome(StrEnum):
     BUSY = "busy"
     LOG_DOWN = "log_down"
     LOG_SLOW = "log_slow"
+    BLOBS_DOWN = "blobs_down"
+    BLOBS_SLOW = "blobs_slow"
 
 
 _STATUS = {
@@ -74,6 +88,8 @@ _STATUS = {
     Outcome.BUSY: 503,
     Outcome.LOG_DOWN: 503,
     Outcome.LOG_SLOW: 503,
+    Outcome.BLOBS_DOWN: 503,
+    Outcome.BLOBS_SLOW: 503,
 }
 
 
@@ -81,7 +97,9 @@ _STATUS = {
 class EdgeLimits:
     """Bounds of the edge. The provider's bodies have up to 3 MB; it waits for an answer for seconds only.
 
-    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated.
+    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated. A body of
+    more than `body_items` items is kept whole and raw, and claimed in slices: the provider batches up to 1,000 updates,
+    history comes by the thousand.
     """
 
     body_bytes: int = 4_000_000
@@ -90,6 +108,7 @@ class EdgeLimits:
     append_seconds: float = 5.0
     retry_after_seconds: int = 5
     recent_identities: int = 20_000
+    body_items: int = 5_000
 
     def __post_init__(self) -> None:
         if self.in_flight_bytes < self.body_bytes:
@@ -104,11 +123,13 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
     entropy: Entropy,
     metrics: Metrics,
     tracing: Tracing | None = None,
+    blobs: OpenBlobs = parcels.no_blobs,
     limits: EdgeLimits | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> list[Route]:
     """The routes of `/webhooks/whatsapp_cloud/{app}`. `registry` is asked anew for each request.
 
+    `blobs` is opened when the first item comes that is too large for the log; without one such an item is answered 503.
     While `draining` says so, deliveries are answered 503 and come again elsewhere.
     """
     edge = _Edge(
@@ -118,6 +139,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         entropy=entropy,
         metrics=metrics,
         tracing=tracing or NoTracing(),
+        blobs=blobs,
         limits=limits or EdgeLimits(),
         draining=draining,
     )
@@ -125,6 +147,19 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         Route(PATH, edge.verify, methods=["GET"]),
         Route(PATH, edge.receive, methods=["POST"]),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One of the steps before a 200: its name in the log, and what it is when it fails or takes too long."""
+
+    action: str
+    down: Outcome
+    slow: Outcome
+
+
+_STOW = _Step("webhook.stow", Outcome.BLOBS_DOWN, Outcome.BLOBS_SLOW)
+_APPEND = _Step("webhook.append", Outcome.LOG_DOWN, Outcome.LOG_SLOW)
 
 
 @dataclass(slots=True)
@@ -154,11 +189,13 @@ class _Edge:
     entropy: Entropy
     metrics: Metrics
     tracing: Tracing
+    blobs: OpenBlobs
     limits: EdgeLimits
     draining: Callable[[], bool]
     in_flight: int = 0
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.registry())
@@ -233,37 +270,82 @@ class _Edge:
         delivery = SignedDelivery(
             app=app, id=new_delivery_id(self.entropy, digest), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
-        intake = self._intake(body, delivery)
-        try:
-            async with asyncio.timeout(self.limits.append_seconds):
-                await self.log.append(traced(intake.entries, self.tracing.traceparent()))
-        except TimeoutError:
-            return Outcome.LOG_SLOW
-        except Exception as error:  # noqa: BLE001 - nothing was taken: the provider must deliver again
-            _log.warning(
-                "not appended",
-                action="webhook.append",
-                app=app.name,
-                delivery=delivery.id,
-                code=code_of(error),
-                error_type=type(error).__name__,
-            )
-            return Outcome.LOG_DOWN
+        commas = body.count(b",")
+        if len(body) <= _LARGE_BYTES and commas <= _LARGE_COMMAS:
+            return await self._write(self._intake(body, commas, delivery, self.directory), delivery)
+        async with self.large:
+            intake = await asyncio.to_thread(self._intake, body, commas, delivery, self.directory)
+            return await self._write(intake, delivery)
+
+    async def _write(self, intake: Intake, delivery: SignedDelivery) -> Outcome:
+        until = asyncio.get_running_loop().time() + self.limits.append_seconds
+        failed = await self._stow(intake, delivery, until) or await self._append(intake, delivery, until)
+        if failed is not None:
+            return failed
         self.recent.mark(intake.identities)
         self._account(intake, delivery)
         return Outcome.ACCEPTED
 
-    def _intake(self, body: bytes, delivery: SignedDelivery) -> Intake:
+    async def _stow(self, intake: Intake, delivery: SignedDelivery, until: float) -> Outcome | None:
+        """Puts what is too large for the log into the blob store, before anything refers to it.
+
+        The log is asked first whether it is there, so that its outage leaves no blobs that nothing refers to.
+        """
+        if not intake.parcels:
+            return None
+        return await self._tried(_APPEND, self.log.ping(), delivery, until) or await self._tried(
+            _STOW, self._put(intake), delivery, until
+        )
+
+    async def _put(self, intake: Intake) -> None:
+        await parcels.stow(intake.parcels, await self.blobs())
+
+    async def _append(self, intake: Intake, delivery: SignedDelivery, until: float) -> Outcome | None:
+        for entries in _portions(traced(intake.entries, self.tracing.traceparent())):
+            failed = await self._tried(_APPEND, self.log.append(entries), delivery, until)
+            if failed is not None:
+                return failed  # what was appended before comes again, and is absorbed
+        return None
+
+    async def _tried(
+        self, step: _Step, work: Awaitable[None], delivery: SignedDelivery, until: float
+    ) -> Outcome | None:
+        """None once the step is done; else what it came to, and the provider must deliver again."""
+        try:
+            async with asyncio.timeout_at(until):
+                await work
+        except TimeoutError:
+            return step.slow
+        except Exception as error:  # noqa: BLE001 - the body is not taken: the provider must deliver again
+            say = _log.warning if isinstance(error, RetryableError) else _log.error
+            say(
+                "not taken",
+                action=step.action,
+                app=delivery.app.name,
+                delivery=delivery.id,
+                code=code_of(error),
+                error_type=type(error).__name__,
+            )
+            return step.down
+        return None
+
+    def _intake(self, body: bytes, commas: int, delivery: SignedDelivery, directory: Directory) -> Intake:
+        """What a body comes to. Pure but for the salts, and done in a thread where it is much."""
+        packer = Packer(entry_bytes=self.log.entry_bytes, entropy=self.entropy)
+        if commas > _ITEM_COMMAS * self.limits.body_items:
+            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
         try:
             changes = parse(body)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the body: it is kept raw
-            return take_raw(body, delivery, fault=type(error).__name__)
+            return take_raw(body, delivery, packer=packer, reason=Reason.UNREADABLE, fault=type(error).__name__)
+        if sum(len(change.items) for change in changes) > self.limits.body_items:
+            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
         return take_in(
             changes,
             delivery,
-            directory=self.directory,
+            directory=directory,
             capabilities=CAPABILITIES,
-            entropy=self.entropy,
+            packer=packer,
             recent=self.recent,
         )
 
@@ -276,6 +358,8 @@ class _Edge:
             _log.error(
                 "another app's account", action="webhook.foreign_account", app=delivery.app.name, delivery=delivery.id
             )
+        if Reason.TOO_MANY in intake.unclaimed:
+            _log.warning("many items at once", action="webhook.too_many", app=delivery.app.name, delivery=delivery.id)
         if intake.faults:
             _log.error(
                 "kept raw for a fault of ours",
@@ -284,6 +368,17 @@ class _Edge:
                 delivery=delivery.id,
                 errors=sorted(set(intake.faults)),
             )
+
+
+def _portions(entries: Sequence[NewEntry]) -> Iterator[Sequence[NewEntry]]:
+    """The entries in portions that the log takes at once: all of them in one, usually."""
+    start = size = 0
+    for place, entry in enumerate(entries):
+        if size and size + entry.size > _APPEND_BYTES:
+            yield entries[start:place]
+            start, size = place, 0
+        size += entry.size
+    yield entries[start:]
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.core.errors import FatalError, LogUnavailableError
+from broker.core.errors import FatalError, LogUnavailableError, TooLargeError
 from broker.core.ports import Bounds, NewEntry
 from broker.core.topics import Stream, TopicPartition, TopicSpec, tenant_topics
 from tests.contract.event_log_kit import (
@@ -112,6 +113,32 @@ class EntryCases:
         subscription = await log.subscribe("readers", [Stream.MESSAGES])
         found = {one.key: one.value for one in await take(subscription, 2)}
         assert found == {b"large": large, b"small": b"after"}
+
+    async def test_an_entry_over_the_limit_is_refused_and_nothing_is_written(self, logs: LogFactory) -> None:
+        log = await logs.open()
+        topic = await make_topic(log)
+        over = entry(topic, "over", bytes(log.entry_bytes + 1))
+        with pytest.raises(TooLargeError):
+            await log.append([entry(topic, "small", "1"), over, entry(topic, "small", "2")])
+        assert await everything(log, topic) == []
+
+    async def test_key_and_headers_count_against_the_limit(self, logs: LogFactory) -> None:
+        log = await logs.open()
+        topic = await make_topic(log)
+        third = bytes(log.entry_bytes // 3 + 1)
+        over = NewEntry(topic=topic, key=b"over", headers=(("ce_id", third), ("ce_source", third)), value=third)
+        with pytest.raises(TooLargeError):
+            await log.append([over])
+        assert await everything(log, topic) == []
+
+    async def test_an_entry_just_within_the_limit_is_taken(self, logs: LogFactory) -> None:
+        log = await logs.open()
+        topic = await make_topic(log)
+        empty = entry(topic, "large", b"")
+        large = replace(empty, value=bytes(log.entry_bytes - empty.size))
+        await log.append([large])
+        (found,) = await everything(log, topic)
+        assert (found.key, found.value) == (large.key, large.value)
 
     async def test_appended_at_is_aware_and_never_goes_back(self, logs: LogFactory) -> None:
         log = await logs.open()

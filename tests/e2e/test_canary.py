@@ -42,7 +42,7 @@ CONTENT_COLUMNS = frozenset(
 async def aftermath() -> AsyncIterator[Aftermath]:
     """Everything there is to search, after everything that can happen to a message has happened to a canary."""
     telemetry = {"metrics": "console", "metrics_interval_seconds": 1.0, "traces": "console"}
-    options = StageOptions(seed=7, overrides={"telemetry": telemetry})
+    options = StageOptions(seed=7, overrides={"telemetry": telemetry, "log": {"entry_bytes": 8_192}})
     with tempfile.TemporaryDirectory(prefix="custody-canary-") as folder:
         async with one_server() as server:
             servers = await Servers.prepared(dict.fromkeys(ROLES, server))
@@ -87,6 +87,13 @@ async def test_no_canary_in_any_column_but_those_of_content(aftermath: Aftermath
 async def test_no_secret_in_any_column(aftermath: Aftermath) -> None:
     secrets = [one for one in aftermath.canaries if one.secret]
     assert leaks(secrets, _columns(aftermath, content=True)) == []
+
+
+async def test_what_is_too_large_for_the_log_stands_in_records_and_blobs_alone(aftermath: Aftermath) -> None:
+    (long,) = [one for one in aftermath.canaries if one.name == "long_text"]
+    found = {name for name, held in _columns(aftermath, content=True).items() if long.found_in(held)}
+    assert {"custody_pas.records.content", "custody_blobs.blobs.data"} <= found
+    assert "custody_log.entries.value" not in found
 
 
 def _columns(aftermath: Aftermath, *, content: bool) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from broker.app import capabilities, now
 from broker.core.intake import Directory, SignedDelivery, take_in
+from broker.core.parcels import Packer
 from broker.demo import Demo, DemoOptions
 from broker.demo.view import as_json, print_outcome
 from broker.servers import admin_address
@@ -167,7 +168,7 @@ async def test_a_body_that_nobody_claims_is_told_apart_from_the_account(demo: De
         delivery,
         directory=Directory(demo.registry),
         capabilities=capabilities(demo.settings)[app.provider],
-        entropy=bytes,
+        packer=Packer(entry_bytes=demo.log.entry_bytes, entropy=bytes),
     )
     assert taken.unclaimed == {"unknown_account": 1}
     await demo.log.append(taken.entries)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PHONE, OTHER_PHONE, USER_ID = "27009418273645", "27005566778831", "ZA.90817263544536271809"
 WRITER = Customer(user_id=USER_ID, phone=PHONE, name="Kanari Vogel-Xq7Zt2", username="@kanari.vogel.Xq7Zt2")
+LONG_TEXT = "Langpiep-Bw3Gd7Nf"
+"""Stands only in items that are too large for the log."""
 TEXT, CAPTION, FILE = "Pieptext-Vm4Kp9Wd", "Untertitel-Jh6Tb3Qx", "Gutachten-Rz8Ls5Yc.pdf"
 STRANGE_TYPE, STRANGE_FIELD, STRANGER = "zwitscher_nq5", "trillern_wd8", "918273645546372"
 
@@ -78,6 +80,7 @@ class Flight:
             await self._challenge()
             await self._speak()
             await self._be_troubled()
+            await self._speak_at_length()
             await self._come_wrongly()
             await self._be_poison()
             await self._lose_the_server()
@@ -144,6 +147,16 @@ class Flight:
         self._know(other_phone=OTHER_PHONE, username=WRITER.username or "", strange_type=STRANGE_TYPE)
         self._know(media_id=photo.media_id, paper_id=paper.media_id, photo_digest=photo.sha256)
         self._know(wamid=first.message_id, inside_wamid=_inside(first.message_id), echo=echo.message_id)
+
+    async def _speak_at_length(self) -> None:
+        """What is too large for the log: of a customer, and of nobody's account."""
+        compose = self.stage.provider.composer(self._account)
+        photo, long = compose.media("image/jpeg"), LONG_TEXT * 2_000
+        await self.stage.provider.send(compose.message(WRITER, contents.text(long)))
+        await self.stage.provider.send(compose.message(WRITER, contents.image(photo, caption=long)))
+        message = {"from": PHONE, "id": f"wamid.{TEXT}", "type": "text", "text": {"body": long}}
+        assert await self._post(self._body({"messages": [message]}, account=STRANGER)) == 200
+        self._know(long_text=LONG_TEXT, long_media=photo.media_id)
 
     async def _be_troubled(self) -> None:
         """Media that can't be fetched at once, or at all, and deletes that go wrong."""

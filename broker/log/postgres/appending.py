@@ -69,9 +69,15 @@ class Appender:
         self._closed = False
 
     async def append(self, entries: Sequence[NewEntry]) -> None:
-        """See `EventLog.append`. Entries larger together than `append_bytes` are refused, as `TooLargeError`."""
+        """See `EventLog.append`. `TooLargeError` for an entry over `entry_bytes`, or over `append_bytes` together."""
         if not entries:
             return
+        largest = max(entry.size for entry in entries)
+        if largest > self._options.entry_bytes:
+            raise TooLargeError(
+                f"an entry of {largest} bytes; the log takes {self._options.entry_bytes} for one. "
+                "Nothing was appended: put large bytes into the blob store"
+            )
         partition_ids = await self._catalog.partition_ids({entry.topic for entry in entries})
         rows = [row_of(entry, partition_ids[entry.topic]) for entry in entries]
         waiting = _Waiting(rows, asyncio.get_running_loop().create_future())

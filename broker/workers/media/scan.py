@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 from msgspec import UNSET
 
-from broker.core import codec
+from broker.core import codec, parcels
 from broker.core.errors import MalformedEntryError
-from broker.core.model import FetchTask
-from broker.core.ports import EventLog, NewEntry
+from broker.core.model import FetchTask, MediaObject
+from broker.core.ports import EventLog, NewEntry, OpenBlobs
 from broker.core.seal import event_headers
 from broker.core.topics import Stream, topic_name
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from broker.core.ports import LogEntry
 
 GROUP = "media"
+_URL_CHARACTERS = 4_096
+_DIGEST_CHARACTERS = 256
+"""Longer ones are none that anybody would follow, or could read."""
 logger = structlog.get_logger(__name__)
 
 
@@ -30,10 +33,15 @@ class MediaScan:
     """Turns the parts of messages into tasks."""
 
     log: EventLog
+    blobs: OpenBlobs = parcels.no_blobs
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
         """Appends a task for every part that the batch names."""
-        tasks = [task_entry(task) for entry in batch for task in tasks_of(codec.decode_record(entry.value))]
+        tasks: list[NewEntry] = []
+        for entry in batch:
+            record = codec.decode_record(entry.value)
+            if record.envelope.parts:
+                tasks += map(task_entry, tasks_of(await parcels.unpacked(record, self.blobs)))
         if tasks:
             await self.log.append(tasks)
 
@@ -70,11 +78,22 @@ def tasks_of(record: Record) -> Iterator[FetchTask]:
             record_id=envelope.record_id,
             fingerprint=record.fingerprint,
             target_id=targets[part.number],
-            media=media[part.number],
+            media=_needed(media[part.number]),
             mime=part.mime,
             fetch_by=deadlines[part.number],
             received_at=record.arrival.received_at,
         )
+
+
+def _needed(media: MediaObject) -> MediaObject:
+    """What a fetch needs to know: its task fits any log, whatever came in the webhook."""
+    url, sha256 = media.url, media.sha256
+    return replace(
+        media,
+        file_name=UNSET,
+        url=UNSET if url is UNSET or len(url) > _URL_CHARACTERS else url,
+        sha256=UNSET if sha256 is UNSET or len(sha256) > _DIGEST_CHARACTERS else sha256,
+    )
 
 
 def task_entry(task: FetchTask) -> NewEntry:

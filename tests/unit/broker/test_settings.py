@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from broker.core.errors import SettingsError
-from broker.settings import DSN_EXAMPLE, PostgresSettings, Profile, Settings
+from broker.settings import DSN_EXAMPLE, PostgresLogSettings, Profile, Settings
 from broker.sources import load, load_file
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings_show_no_secret() -> None:
-    settings = Settings(log=PostgresSettings(dsn=SecretStr(DSN)))
+    settings = Settings(log=PostgresLogSettings(dsn=SecretStr(DSN)))
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
     assert settings.address("log") == DSN

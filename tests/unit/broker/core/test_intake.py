@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,12 +21,14 @@ from broker.core.intake import (
     RecentIds,
     SignedDelivery,
     claim,
+    may_be_owned,
     new_delivery_id,
     take_in,
     take_raw,
 )
-from broker.core.item import Change, Item, ItemPart
-from broker.core.model import Direction, Kind, Record, UnclaimedBody
+from broker.core.item import Change, Item, ItemPart, ItemParty
+from broker.core.model import Direction, Identity, Kind, Record, UnclaimedBody
+from broker.core.parcels import Packer
 from broker.core.ports import Capabilities, NewEntry
 from broker.core.registry import Account, App, Posture, Registry, Tenant
 from broker.core.topics import unclaimed_topic
@@ -91,20 +94,30 @@ def entropy() -> Callable[[int], bytes]:
     return lambda size: hashlib.shake_256(str(next(counter)).encode()).digest(size)
 
 
-def take(*changes: Change, known: Registry, app_name: str = "acme-app", recent: RecentIds | None = None) -> Intake:
+def packer(entry_bytes: int = 1_000_000) -> Packer:
+    return Packer(entry_bytes=entry_bytes, entropy=entropy())
+
+
+def take(
+    *changes: Change,
+    known: Registry,
+    app_name: str = "acme-app",
+    recent: RecentIds | None = None,
+    entry_bytes: int = 1_000_000,
+) -> Intake:
     delivery = SignedDelivery(app=known.apps[app_name], id="dlv_one", received_at=AT, connector="chat/1")
     return take_in(
         changes,
         delivery,
         directory=Directory(known),
         capabilities=CAPABILITIES,
-        entropy=entropy(),
+        packer=packer(entry_bytes),
         recent=recent or RecentIds(10),
     )
 
 
-def records(intake: Intake) -> list[Record]:
-    return [codec.decode_record(one.value) for one in intake.entries]
+def records(*intakes: Intake) -> list[Record]:
+    return [codec.decode_record(one.value) for intake in intakes for one in intake.entries]
 
 
 def body_of(entry: NewEntry) -> UnclaimedBody:
@@ -254,23 +267,37 @@ def test_a_change_that_cannot_be_sealed_is_kept_raw_and_costs_its_neighbours_not
     assert intake.faults == ("UnicodeEncodeError",)
 
 
+def test_what_the_log_would_not_take_even_without_its_content_is_kept_raw() -> None:
+    crowd = tuple(
+        ItemParty(role="participant", identity=Identity(kind="phone", value=str(number))) for number in range(500)
+    )
+    vast = replace(change(item(1), item(2, parties=crowd)), body=b"canary" * 5_000)
+    intake = take(vast, change(item(3)), known=registry(account("claims")), entry_bytes=8_192)
+    assert [one.topic for one in intake.entries] == [unclaimed_topic().name, "custody.acme.messages.v1"]
+    assert (intake.unclaimed, intake.faults) == ({Reason.UNREADABLE: 1}, ("TooLargeError",))
+    assert all(one.size <= 8_192 for one in intake.entries)
+    assert [one.data for one in intake.parcels] == [vast.body]
+
+
 def test_a_body_that_the_parser_failed_on_is_kept_whole() -> None:
     known = registry()
     delivery = SignedDelivery(app=known.apps["acme-app"], id="dlv_one", received_at=AT, connector="chat/1")
-    intake = take_raw(b"\xff\x00", delivery, fault="KeyError")
+    intake = take_raw(b"\xff\x00", delivery, packer=packer(), reason=Reason.UNREADABLE, fault="KeyError")
     assert body_of(intake.entries[0]).body == b"\xff\x00"
     assert (intake.unclaimed, intake.faults) == ({Reason.UNREADABLE: 1}, ("KeyError",))
 
 
-def claimed(body: UnclaimedBody, known: Registry, *parsed: Change) -> Intake:
-    return claim(
+def claimed(body: UnclaimedBody, known: Registry, *parsed: Change, slice_items: int = 1000) -> list[Intake]:
+    slices = claim(
         body,
-        parse=lambda _: parsed,
+        parsed,
         connector="chat/2",
         directory=Directory(known),
         capabilities=CAPABILITIES,
-        entropy=entropy(),
+        packer=packer(),
+        slice_items=slice_items,
     )
+    return list(slices)
 
 
 def test_a_claimed_body_gives_the_records_it_would_have_given_at_once() -> None:
@@ -278,26 +305,65 @@ def test_a_claimed_body_gives_the_records_it_would_have_given_at_once() -> None:
     changes = (change(item(1)), late)
     body = body_of(take(*changes, known=registry(account("claims"))).entries[1])
     known = registry(account("claims"), account("late"))
-    at_once, later = records(take(*changes, known=known))[1:], records(claimed(body, known, late))
+    at_once, later = records(take(*changes, known=known))[1:], records(*claimed(body, known, late))
     assert [one.envelope.record_id for one in later] == [one.envelope.record_id for one in at_once]
     assert [one.arrival.delivery.index for one in later] == [1, 2]
     assert {(one.arrival.received_at, one.arrival.delivery.id) for one in later} == {(AT, "dlv_one")}
     assert {one.arrival.delivery.connector for one in later} == {"chat/2"}
 
 
-def test_claiming_keeps_nothing_raw_anew_and_says_what_is_left() -> None:
-    parsed = (change(item(1)), change(item(2), account="pn-nobody"))
-    body = body_of(take(change(item(9), account="pn-claims"), known=registry()).entries[0])
-    intake = claimed(body, registry(account("claims")), *parsed)
+@pytest.mark.parametrize("slice_items", [1, 3, 4, 100])
+def test_slices_give_the_records_that_all_at_once_would_give(slice_items: int) -> None:
+    kinds = (Kind.MESSAGE, Kind.GAP, Kind.STATUS)
+    many = [
+        item(number, kinds[number % 3], native_key=() if number % 3 == 1 else (str(number),)) for number in range(20)
+    ]
+    changes = (change(*many[:11]), change(*many[11:13], account="pn-nobody"), change(*many[13:]))
+    known = registry(account("claims"))
+    body = body_of(take(*changes, known=registry()).entries[0])
+    slices = claimed(body, known, *changes, slice_items=slice_items)
+    at_once = take(*changes, known=known)
+    found = [one for intake in slices for one in intake.entries]
+    ids = [(one.topic, dict(one.headers)["ce_id"]) for one in found]
+    assert ids == [(one.topic, dict(one.headers)["ce_id"]) for one in at_once.entries]
+    assert max(len(one.entries) for one in slices) < 2 * slice_items
+    assert sum((Counter(one.accepted) for one in slices), Counter()) == at_once.accepted
+
+
+def test_what_nobody_owns_beside_what_somebody_does_is_kept_raw_by_itself() -> None:
+    changes = (change(item(1)), change(item(2), item(3), account="pn-nobody"))
+    whole = body_of(take(change(item(9), account=None, group=None), known=nobody()).entries[0])
+    (intake,) = claimed(whole, registry(account("claims")), *changes)
     assert intake.accepted == {("acme", "message"): 1}
-    assert intake.unclaimed == {Reason.UNKNOWN_ACCOUNT: 1}
-    assert len(intake.entries) == 1
+    left = body_of(intake.entries[1])
+    assert (left.account, left.delivery.id, left.delivery.index) == ("pn-nobody", "dlv_one", 1)
+    assert claimed(left, registry(account("claims")), changes[1]) == []
 
 
-def test_a_body_of_an_app_that_is_gone_stays_unclaimed() -> None:
+def nobody() -> Registry:
+    return replace(registry(), tenants={})
+
+
+def test_a_fault_in_one_slice_leaves_the_change_raw_once_and_says_so() -> None:
+    many = [item(number) for number in range(6)]
+    changes = (change(*many[:2], item(7, provider_ids=("\ud800",)), *many[2:]), change(item(8)))
+    body = body_of(take(*changes, known=registry()).entries[0])
+    slices = claimed(body, registry(account("claims")), *changes, slice_items=1)
+    assert [one for intake in slices for one in intake.faults] == ["UnicodeEncodeError"]
+    raw = [one for intake in slices for one in intake.entries if one.topic == unclaimed_topic().name]
+    assert [body_of(one).delivery.index for one in raw] == [0]
+    assert [one.arrival.delivery.index for intake in slices for one in records_only(intake)] == [0, 1, 7]
+
+
+def test_only_a_body_that_may_have_an_owner_is_worth_parsing() -> None:
     body = body_of(take(change(item(1), account="pn-nobody"), known=registry()).entries[0])
-    assert claimed(replace(body, app="gone"), registry(), change(item(1))).unclaimed == {Reason.UNKNOWN_APP: 1}
-    assert claimed(replace(body, provider="other"), registry(), change(item(1))).unclaimed == {Reason.UNKNOWN_APP: 1}
+    known = Directory(registry(account("claims"), account("nobody")))
+    assert may_be_owned(body, known)
+    assert may_be_owned(replace(body, account=UNSET), Directory(registry()))
+    assert not may_be_owned(body, Directory(registry(account("claims"))))
+    assert not may_be_owned(replace(body, app="gone"), known)
+    assert not may_be_owned(replace(body, provider="other"), known)
+    assert claimed(replace(body, app="gone"), registry(), change(item(1))) == []
 
 
 def test_a_directory_is_built_once_for_each_registry_value() -> None:
@@ -322,23 +388,6 @@ def test_recent_ids_forget_the_least_recently_used_first() -> None:
 
 def test_a_delivery_id_comes_from_the_entropy_alone() -> None:
     assert new_delivery_id(lambda size: b"\0" * size) == "dlv_" + "a" * 24
-
-
-def test_a_body_that_still_cannot_be_parsed_stays_unclaimed() -> None:
-    def parse(_: bytes) -> list[Change]:
-        raise KeyError
-
-    known = registry(account("claims"))
-    body = body_of(take(change(item(1), account="pn-nobody"), known=known).entries[0])
-    intake = claim(
-        body,
-        parse=parse,
-        connector="chat/2",
-        directory=Directory(known),
-        capabilities=CAPABILITIES,
-        entropy=entropy(),
-    )
-    assert (intake.entries, intake.unclaimed, intake.faults) == ((), {Reason.UNREADABLE: 1}, ("KeyError",))
 
 
 def test_a_body_that_names_only_a_waba_can_be_read_back() -> None:

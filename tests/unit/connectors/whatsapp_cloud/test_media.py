@@ -66,7 +66,7 @@ async def read(cloud: WhatsAppCloud, wanted: FetchTask) -> tuple[OpenPart, bytes
         return part, b"".join([chunk async for chunk in part.chunks])
 
 
-def with_url(url: str, sha256: str | None = None) -> MediaObject:
+def with_url(url: str, sha256: str | None = DIGEST.hex()) -> MediaObject:
     if sha256 is None:
         return MediaObject(part=1, object_id=MEDIA_ID, url=url)
     return MediaObject(part=1, object_id=MEDIA_ID, url=url, sha256=sha256)
@@ -89,6 +89,35 @@ async def test_the_webhooks_own_url_saves_a_call_while_it_is_fresh() -> None:
         part, body = await read(cloud, task(url, received_at=NOW - timedelta(minutes=4)))
         assert double.urls_of("GET") == ["/bytes"]
     assert (body, part.mime, part.size, part.sha256) == (BYTES, "image/jpeg", len(BYTES), (DIGEST,))
+
+
+@pytest.mark.parametrize("told", [None, "", "junk", DIGEST.hex()[:-2]])
+async def test_without_a_readable_digest_the_webhooks_url_waits_for_one(told: str | None) -> None:
+    async with provider() as double, connector(double) as cloud:
+        double.on("GET", MEDIA, describe(double))
+        double.on("GET", "/bytes", data(BYTES))
+        part, body = await read(cloud, task(with_url(f"{double.base}/bytes", told)))
+        assert double.urls_of("GET") == [MEDIA, "/bytes"]
+    assert (body, part.sha256) == (BYTES, (DIGEST,))
+
+
+@pytest.mark.parametrize("told", [None, "junk"])
+async def test_bytes_that_nobody_announced_a_digest_of_are_read_twice_and_must_be_the_same(told: str | None) -> None:
+    async with provider() as double, connector(double) as cloud:
+        double.on("GET", MEDIA, describe(double, sha256="<HASH>"))
+        double.on("GET", "/bytes", data(BYTES), data(b"damaged" * 1000))
+        part, body = await read(cloud, task(with_url(f"{double.base}/bytes", told)))
+        assert double.urls_of("GET") == [MEDIA, "/bytes"] * 2
+    assert (body, part.sha256) == (b"damaged" * 1000, (DIGEST,))
+
+
+async def test_a_first_reading_that_is_torn_is_no_digest() -> None:
+    async with provider() as double, connector(double) as cloud:
+        double.on("GET", MEDIA, describe(double, sha256="<HASH>"))
+        double.on("GET", "/bytes", torn(BYTES[:100], len(BYTES)), data(BYTES[:100]))
+        with pytest.raises(ProviderUnavailableError):
+            await read(cloud, task())
+        assert double.urls_of("GET") == [MEDIA, "/bytes"]
 
 
 async def test_the_webhooks_url_is_not_tried_when_its_time_is_nearly_over() -> None:
@@ -284,9 +313,9 @@ def small_parts(hosts: tuple[str, ...]) -> Capabilities:
         (base64.b64encode(DIGEST).decode(), DIGEST.hex(), (DIGEST,)),
         (DIGEST.hex(), base64.b64encode(DIGEST).decode(), (DIGEST,)),
         (base64.b64encode(OTHER).decode(), DIGEST.hex(), (OTHER, DIGEST)),
-        ("junk", "<HASH>", ()),
-        (None, None, ()),
-        (None, 7, ()),
+        ("junk", "<HASH>", (DIGEST,)),
+        (None, None, (DIGEST,)),
+        (None, 7, (DIGEST,)),
     ],
 )
 async def test_every_digest_that_was_announced_must_hold(

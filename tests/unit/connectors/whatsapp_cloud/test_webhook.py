@@ -23,6 +23,7 @@ from broker.core import codec
 from broker.core.errors import LogChangedError, LogUnavailableError
 from broker.core.identity import TenantKey
 from broker.core.model import UnclaimedBody
+from broker.core.parcels import no_blobs
 from broker.core.ports import NewEntry
 from broker.core.registry import Account, App, Registry, Tenant
 from broker.core.topics import unclaimed_topic
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from broker.core.model import Record
-    from broker.core.ports import EventLog
+    from broker.core.ports import EventLog, OpenBlobs
 
 AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 LIMIT = 2_000
@@ -76,6 +77,7 @@ class Log:
     appends: int = 0
     trouble: Exception | None = None
     seconds: float = 0.0
+    entry_bytes: int = 1_000_000
 
     async def append(self, entries: Sequence[NewEntry]) -> None:
         self.appends += 1
@@ -83,6 +85,10 @@ class Log:
         if self.trouble is not None:
             raise self.trouble
         self.entries += entries
+
+    async def ping(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     @property
     def records(self) -> list[Record]:
@@ -141,7 +147,9 @@ class Edge:
 
 
 @asynccontextmanager
-async def serving(limits: EdgeLimits = LIMITS, log: Log | None = None) -> AsyncIterator[Edge]:
+async def serving(
+    limits: EdgeLimits = LIMITS, log: Log | None = None, blobs: OpenBlobs = no_blobs
+) -> AsyncIterator[Edge]:
     edge = Edge(url="", client=aiohttp.ClientSession(), log=log or Log(), counts=Counts(), registry=REGISTRY)
     counter = itertools.count()
     app = Starlette(
@@ -151,6 +159,7 @@ async def serving(limits: EdgeLimits = LIMITS, log: Log | None = None) -> AsyncI
             clock=lambda: AT,
             entropy=lambda size: hashlib.shake_256(str(next(counter)).encode()).digest(size),
             metrics=edge.counts,
+            blobs=blobs,
             limits=limits,
             draining=lambda: edge.draining,
         )
@@ -496,6 +505,7 @@ async def test_an_unknown_account_is_kept_raw_under_unclaimed() -> None:
         assert await edge.deliver(body) == 200
         (kept,) = edge.log.unclaimed
     assert (kept.app, kept.account) == ("acme", "pn-nobody")
+    assert isinstance(kept.body, bytes)
     assert json.loads(kept.body)["entry"][0]["changes"][0]["value"]["messages"][0]["text"] == {"body": "hello"}
     assert edge.counts.seen["unclaimed whatsapp_cloud unknown_account"] == 1
 

@@ -1,0 +1,138 @@
+"""Items over the log's limit: their content goes by way of the blob store, whatever happens to that meanwhile."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from broker.core.codec import BLOB_ENCODING
+from connectors.simulator.ids import Customer, user_id_of
+from connectors.simulator.payloads import contents
+from tests.stage.home import TENANTS
+from tests.stage.stage import StageOptions
+
+if TYPE_CHECKING:
+    from connectors.simulator.draft import Draft
+    from tests.fault.conftest import OpenStage
+    from tests.stage.stage import Stage
+
+LIMIT = 8_192
+_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
+_WRITER = Customer(user_id=user_id_of("27000000077"), phone="27000000077", name="Long Writer")
+_SIZES = """
+SELECT max(octet_length(key) + octet_length(headers) + octet_length(value)) AS largest,
+       count(*) FILTER (WHERE position('longlong'::bytea IN value) > 0) AS long
+FROM custody_log.entries
+"""
+_KEPT = f"""
+SELECT count(*) FILTER (WHERE octet_length(content) > {LIMIT}) AS large,
+       count(*) FILTER (WHERE encoding = '{BLOB_ENCODING}') AS references
+FROM custody_pas.records
+"""
+_APART_PLACES = "SELECT count(*) FROM custody_blobs.blobs WHERE place LIKE '%/content-%' OR place LIKE '%/body-%'"
+
+
+async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_stage: OpenStage, fault_seed: int) -> None:
+    chance = random.Random(fault_seed)
+    known, unknown = TENANTS if fault_seed % 2 else reversed(TENANTS)
+    options = StageOptions(
+        seed=fault_seed, processes=_APART, registered=(known,), overrides={"log": {"entry_bytes": LIMIT}}
+    )
+    async with open_wide_stage(options) as stage:
+        await stage.start()
+        sent = await _speak(stage, chance, known) + await _speak(stage, chance, unknown)
+        await stage.until("only what nobody registered is left", lambda: _only_unclaimed(stage))
+
+        sent += await _without_blobs_at_the_edge(stage, chance, known)
+        sent += await _without_blobs_at_the_archive(stage, chance, known)
+        stage.home.register(known, unknown)
+        sent += await _speak(stage, chance, unknown)
+        account = await stage.settled()
+
+        assert account.dead == 0
+        assert await stage.dead_letters() == 0
+        (log,) = await stage.servers.fetch("log", _SIZES)
+        assert log["largest"] <= LIMIT
+        assert log["long"] == 0
+        (kept,) = await stage.servers.fetch("records", _KEPT)
+        assert kept["references"] == 0
+        assert kept["large"] == sent
+        (apart,) = await stage.servers.fetch("blobs", _APART_PLACES)
+        assert apart["count"] >= sent
+
+
+async def _without_blobs_at_the_edge(stage: Stage, chance: random.Random, tenant: str) -> int:
+    """What is large is refused, and comes again once the blob store is back; what is small goes on."""
+    blobs = stage.servers.by_role["blobs"]
+    await blobs.kill() if stage.options.seed % 2 else await blobs.stop()
+    refused = _refused(stage)
+    sent = await _speak(stage, chance, tenant)
+    await stage.until("the provider is refused", lambda: _is_refused(stage, refused + 1))
+    before = stage.delivered()
+    await _say(stage, tenant, "short")
+    await stage.until("what is small is taken", lambda: _is_delivered(stage, before + 1))
+    await blobs.restart()
+    await stage.until("only what nobody registered is left", lambda: _only_unclaimed(stage))
+    return sent
+
+
+async def _without_blobs_at_the_archive(stage: Stage, chance: random.Random, tenant: str) -> int:
+    """What lies in the log waits in its partition for the blob store, and nothing is set aside."""
+    blobs = stage.servers.by_role["blobs"]
+    await stage.dismiss("archive")
+    sent = await _speak(stage, chance, tenant)
+    await stage.until("all is delivered", lambda: _nothing_pending(stage))
+    await blobs.kill() if stage.options.seed % 2 else await blobs.stop()
+    await stage.start("archive")
+    await stage.until("the archive waits", lambda: _archive_waits(stage))
+    assert await stage.dead_letters() == 0
+    await blobs.restart()
+    await stage.until("only what nobody registered is left", lambda: _only_unclaimed(stage))
+    return sent
+
+
+async def _speak(stage: Stage, chance: random.Random, tenant: str) -> int:
+    """Sends items of every sort that may be large; how many are larger than the log takes."""
+    compose = stage.provider.composer(stage.home.account(tenant))
+    texts = ["long" * chance.randint(3_000, 30_000) for _ in range(4)]
+    drafts: list[Draft] = [compose.message(_WRITER, contents.text(text), redeliveries=1) for text in texts]
+    drafts += [compose.message(_WRITER, contents.image(compose.media("image/jpeg"), caption=text)) for text in texts]
+    drafts += [compose.echo(_WRITER, contents.text(text)) for text in texts]
+    large = len(drafts)
+    drafts += [compose.message(_WRITER, contents.text("short")) for _ in range(3)]
+    chance.shuffle(drafts)
+    for one in drafts:
+        await stage.provider.send(one)
+    return large
+
+
+async def _say(stage: Stage, tenant: str, text: str) -> None:
+    compose = stage.provider.composer(stage.home.account(tenant))
+    await stage.provider.send(compose.message(_WRITER, contents.text(text)))
+
+
+def _refused(stage: Stage) -> int:
+    answers = stage.provider.summary()["answers"]
+    return int(answers.get("503", 0)) if isinstance(answers, dict) else 0
+
+
+async def _is_refused(stage: Stage, times: int) -> bool:
+    return _refused(stage) >= times
+
+
+async def _is_delivered(stage: Stage, goal: int) -> bool:
+    return stage.delivered() >= goal
+
+
+async def _nothing_pending(stage: Stage) -> bool:
+    return not stage.provider.pending
+
+
+async def _archive_waits(stage: Stage) -> bool:
+    _, health = await stage.actors["archive"].health("workers")
+    archive = health.get("archive") if isinstance(health, dict) else None
+    return archive is not None and archive["waiting_for"] == "blobs_unavailable"
+
+
+async def _only_unclaimed(stage: Stage) -> bool:
+    return [one.partition(" ")[2] for one in await stage.pending()] == ["unclaimed"]
