@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator, FormatChecker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from broker.contract.files import Contract
 
 _TENANT = "[a-z0-9-]+"
+_KEYS: Mapping[str, Callable[[Mapping[str, str], Any], object]] = {
+    "conversation": lambda _, value: value.get("envelope", value)["conversation"],
+    "rate scope": lambda headers, _: headers["ce_source"].removeprefix("/"),
+    "target": lambda _, value: value["target_id"],
+    "place": lambda headers, _: headers["custody-dead-of"],
+    "delivery": lambda _, value: value["delivery"]["id"],
+}
+"""What the keys' names stand for."""
 
 
 class ContractReader:
@@ -34,15 +42,20 @@ class ContractReader:
                 return str(name)
         return None
 
-    def problems(self, topic: str, headers: Sequence[tuple[str, bytes]], value: bytes) -> list[str]:
+    def problems(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> list[str]:
         """What of an entry is not as the contract says; without a word of the entry itself."""
         channel = self.channel(topic)
         if channel is None:
             return [f"{topic}: no channel"]
         message = self._document["components"]["messages"][channel]
-        found = [*self._faults(message["headers"], {name: text.decode() for name, text in headers})]
-        if "$ref" in message["payload"]:
-            found += self._value_faults(message["payload"], json.loads(value))
+        texts = {name: text.decode() for name, text in headers}
+        found = [*self._faults(message["headers"], texts)]
+        read = json.loads(value) if "$ref" in message["payload"] else None
+        if read is not None:
+            found += self._value_faults(message["payload"], read)
+        named = message["bindings"]["kafka"]["key"]["title"]
+        if not found and _KEYS[named](texts, read) != key.decode():
+            found.append(f"the key is not the {named}")
         return [f"{channel}: {one}" for one in found]
 
     def _value_faults(self, payload: dict[str, str], value: Any) -> Iterator[str]:  # noqa: ANN401 - whatever JSON holds

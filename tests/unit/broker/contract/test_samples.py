@@ -20,7 +20,7 @@ from broker.core.seal import entry_of
 from broker.core.topics import Stream, split_topic
 from broker.workers.archive import redriven_entry
 from tests.contract_reader import ContractReader
-from tests.records import NOON, Desk
+from tests.records import ACCOUNT, NOON, PROVIDER, Desk
 from tests.unit.connectors.whatsapp_cloud.parse_samples import SAMPLES, sealed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda one: one.
 
 
 def problems(entry: NewEntry) -> list[str]:
-    return READER.problems(entry.topic, entry.headers, entry.value)
+    return READER.problems(entry.topic, entry.key, entry.headers, entry.value)
 
 
 def every_record() -> Iterator[NewEntry]:
@@ -54,7 +54,7 @@ def every_record() -> Iterator[NewEntry]:
     yield from map(entry_of, (photo, desk.text("\0"), desk.text("a\ud800b"), desk.status(photo), desk.gap()))
     yield from map(entry_of, (desk.kept(photo), desk.lost(photo)))
     for outcome in ("erased", "retry"):
-        yield entry_of(desk.receipt("tgt_1", outcome, retry_after_seconds=1.5), key="whatsapp_cloud/1")
+        yield entry_of(desk.receipt("tgt_1", outcome, retry_after_seconds=1.5), key=f"{PROVIDER}/{ACCOUNT}")
 
 
 def changed(entry: NewEntry, header: str, text: str | None) -> NewEntry:
@@ -112,6 +112,7 @@ def test_what_is_not_as_the_contract_says_is_found() -> None:
     assert problems(changed(entry, "ce_id", None)) != []
     assert problems(changed(entry, "ce_time", "noon")) != []
     assert problems(dataclasses.replace(entry, topic="custody.acme.other.v1")) != []
+    assert problems(dataclasses.replace(entry, key=b"another")) == ["kept: the key is not the conversation"]
 
 
 def test_a_reader_passes_over_what_it_does_not_know() -> None:
@@ -158,11 +159,12 @@ def test_the_code_reads_the_entries_of_every_release(release: Path) -> None:
 def test_a_reader_of_today_reads_the_entries_of_every_release(release: Path) -> None:
     for sample in files.read(release).samples.values():
         headers = [(name, text.encode()) for name, text in sample["headers"].items()]
-        assert READER.problems(sample["topic"], headers, json.dumps(sample["value"]).encode()) == []
+        value = json.dumps(sample["value"]).encode()
+        assert READER.problems(sample["topic"], sample["key"].encode(), headers, value) == []
 
 
 @each_release
 def test_a_reader_of_every_release_reads_the_entries_of_today(release: Path) -> None:
     reader = ContractReader(files.read(release))
     for entry in samples().values():
-        assert reader.problems(entry.topic, entry.headers, entry.value) == []
+        assert reader.problems(entry.topic, entry.key, entry.headers, entry.value) == []
