@@ -44,7 +44,7 @@ _KEY = identity.TenantKey(bytes(range(identity.KEY_BYTES)))
 _SALT = bytes(identity.SALT_BYTES)
 _PHOTO = b"the bytes of a photo"
 _SEALER = Sealer(
-    tenant="acme-life",
+    tenant="example-life",
     key=_KEY,
     provider="whatsapp_cloud",
     account="305500000000021",
@@ -67,7 +67,7 @@ def samples() -> Mapping[Stream, NewEntry]:
         _kept(message, entry),
         command_entry(ClaimedTarget(command=command, conversation=message.envelope.conversation)),
         entry_of(receipt_record(command, _erased(command), key=_KEY), key=f"{command.provider}/{command.account}"),
-        dead_entry(_lying(entry), DeadLetter(code="unstorable", attempts=3, at=_NOW), "acme-life"),
+        dead_entry(_lying(entry), DeadLetter(code="unstorable", attempts=3, at=_NOW), "example-life"),
         *take_raw(_webhook("messages", "text"), _stranger(), fault="KeyError").entries,
     )
     return {split_topic(one.topic)[1]: one for one in entries}
@@ -120,7 +120,7 @@ def _lying(entry: NewEntry) -> LogEntry:
     return LogEntry(
         topic=entry.topic,
         partition=0,
-        offset=4711,
+        offset=0,
         key=entry.key,
         headers=entry.headers,
         value=entry.value,
@@ -169,5 +169,5 @@ def _erased(command: EraseCommand) -> ReceiptOutcome:
 
 
 def _stranger() -> SignedDelivery:
-    app = App(name="acme", provider="whatsapp_cloud", tenant="acme-life", app_id="1", secrets=(), verify_token="")
+    app = App(name="acme", provider="whatsapp_cloud", tenant="example-life", app_id="1", secrets=(), verify_token="")
     return SignedDelivery(app=app, id="dlv_sample", received_at=_NOW, connector=CONNECTOR_VERSION)
