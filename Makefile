@@ -53,6 +53,10 @@ mutants: .venv/.ready ## Take out each protection, and expect its test to fail (
 bench: .venv/.ready ## Measure next to a floor in the same run (ARGS="archive")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: contract
+contract: .venv/.ready ## Write the contract for subscribers anew, from the code
+	@$(BIN)/python -m broker.contract write
+
 .PHONY: format
 format: .venv/.ready ## Rewrite the code as ruff formats it, and mend what it can mend
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -69,8 +73,9 @@ types: .venv/.ready ## mypy, strict, on source and tests
 	@$(BIN)/mypy
 
 .PHONY: contracts
-contracts: .venv/.ready ## import-linter: imports point inward
+contracts: .venv/.ready ## Imports point inward; the contract for subscribers is what the code says, and breaks no reader
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m broker.contract check
 
 .PHONY: check
 check: lint types contracts test ## All of these and the tests: what CI runs

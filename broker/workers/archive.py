@@ -90,7 +90,7 @@ class Archive:
         notices = [
             notice
             for one, answer in zip(arrived, answers, strict=True)
-            if (notice := _kept_entry(one.record, answer)) is not None
+            if (notice := kept_entry(one.record, answer)) is not None
         ]
         if notices:
             await self.log.append(notices)
@@ -225,8 +225,12 @@ def _envelope_of(entry: LogEntry) -> Envelope | None:
         return None
 
 
-def _kept_entry(record: Record, answer: Answer) -> NewEntry | None:
-    """The notice for a row born of this entry; statuses and messages only."""
+def kept_entry(record: Record, answer: Answer) -> NewEntry | None:
+    """The notice for a row born of this entry; statuses and messages only.
+
+    Its id is not the record's own, which the record's event has already, of the same source: whoever reads both streams
+    would take one for a repetition of the other.
+    """
     position = record.arrival.position
     if answer.outcome not in {"stored", "variant"} or position is UNSET:
         return None
@@ -252,7 +256,7 @@ def _kept_entry(record: Record, answer: Answer) -> NewEntry | None:
         topic=topic_name(envelope.tenant, Stream.KEPT),
         key=envelope.conversation.encode(),
         headers=event_headers(
-            event_id=answer.record_id,
+            event_id=f"{answer.record_id}/kept",
             event_type="custody.kept.v1",
             source=f"/{envelope.provider}/{envelope.account}",
             subject=answer.record_id,
