@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import connectors.whatsapp_cloud
 from broker.core import codec, identity
-from broker.core.intake import SignedDelivery, take_raw
+from broker.core.intake import Reason, SignedDelivery, take_raw
 from broker.core.model import (
     Delivery,
     EraseCommand,
@@ -25,6 +25,7 @@ from broker.core.model import (
     ReceiptOutcome,
     Record,
 )
+from broker.core.parcels import Packer
 from broker.core.ports import Answer, ClaimedTarget, DeadLetter, LogEntry, NewEntry
 from broker.core.registry import App
 from broker.core.seal import Sealer, entry_of
@@ -43,6 +44,7 @@ _NOW = datetime(2026, 7, 28, 9, 0, tzinfo=UTC)
 _KEY = identity.TenantKey(bytes(range(identity.KEY_BYTES)))
 _SALT = bytes(identity.SALT_BYTES)
 _PHOTO = b"the bytes of a photo"
+_PACKER = Packer(entry_bytes=1_000_000, entropy=bytes)
 _SEALER = Sealer(
     tenant="example-life",
     key=_KEY,
@@ -68,7 +70,7 @@ def samples() -> Mapping[Stream, NewEntry]:
         command_entry(ClaimedTarget(command=command, conversation=message.envelope.conversation)),
         entry_of(receipt_record(command, _erased(command), key=_KEY), key=f"{command.provider}/{command.account}"),
         dead_entry(_lying(entry), DeadLetter(code="unstorable", attempts=3, at=_NOW), "example-life"),
-        *take_raw(_webhook("messages", "text"), _stranger(), fault="KeyError").entries,
+        *take_raw(_webhook("messages", "text"), _stranger(), packer=_PACKER, reason=Reason.UNREADABLE).entries,
     )
     return {split_topic(one.topic)[1]: one for one in entries}
 

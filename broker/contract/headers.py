@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from broker.contract.shapes import DIALECT, Schema
 from broker.core.errors import MalformedEntryError, UnstorableError
+from broker.core.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,9 @@ EVENT: dict[str, Schema] = {
 AGAIN: dict[str, Schema] = {
     "custody-origin": {"description": "How it came to the log, if not from the provider.", "examples": ["redrive"]},
     "custody-redrive-of": {"description": f"The entry that this one is another try of: {_PLACE}."},
+}
+TRACE: dict[str, Schema] = {
+    TRACEPARENT: {"description": "The W3C trace context of what wrote the entry, where traces are on."},
 }
 DEAD: dict[str, Schema] = {
     "custody-dead-of": {"description": f"Where the entry lay: {_PLACE}."},
@@ -56,7 +60,7 @@ def schemas() -> Mapping[str, Schema]:
 
 
 def _headers(title: str, description: str, always: dict[str, Schema]) -> Schema:
-    properties = always | AGAIN
+    properties = always | AGAIN | TRACE
     return {
         "$schema": DIALECT,
         "title": title,

@@ -17,6 +17,7 @@ import msgspec
 
 from broker.contract.words import FIELDS, KNOWN
 from broker.core.model import (
+    BlobReference,
     EraseCommand,
     FetchTask,
     ItemContent,
@@ -42,7 +43,12 @@ VALUES: Mapping[str, type[Any]] = {
     "unclaimed": UnclaimedBody,
 }
 """What an entry's value is, by the name of its schema."""
-CONTENTS: Mapping[str, type[Any]] = {"item": ItemContent, "part": PartOutcome, "receipt": ReceiptOutcome}
+CONTENTS: Mapping[str, type[Any]] = {
+    "item": ItemContent,
+    "part": PartOutcome,
+    "receipt": ReceiptOutcome,
+    "blob-reference": BlobReference,
+}
 """What the bytes of a content are, by the name in its encoding: `custody/<name>+json`."""
 
 

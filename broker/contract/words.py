@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from broker.core.codec import ITEM_ENCODING, PART_ENCODING, RECEIPT_ENCODING
+from broker.core.codec import BLOB_ENCODING, ITEM_ENCODING, PART_ENCODING, RECEIPT_ENCODING
 from broker.core.erasure import LossReason
 from broker.core.model import (
     SCHEMA,
     Arrival,
+    BlobReference,
     Content,
     Deadline,
     Delivery,
@@ -111,9 +112,16 @@ FIELDS: Mapping[type[Any], Mapping[str, str]] = {
         "offset": "The offset.",
     },
     Content: {
-        "encoding": "What the bytes are: `custody/<name>+json` is described by `schemas/content/<name>.json`.",
+        "encoding": "What the bytes are: `custody/<name>+json` is described by `schemas/content/<name>.json`. A "
+        "`custody/blob-reference+json` says where a content lies that is too large for the log.",
         "data": "The bytes, in base64. Sealed where there is a `key_id`.",
         "key_id": "The key that the bytes are sealed with. Without one they lie open.",
+    },
+    BlobReference: {
+        "place": "Where the bytes lie in the blob store.",
+        "size": "In bytes.",
+        "sha256": "Of the bytes: 32 bytes in base64.",
+        "encoding": "What the bytes are, as in `encoding` of a content that did not have to travel apart.",
     },
     ItemContent: {
         "salt": SALT,
@@ -203,7 +211,8 @@ FIELDS: Mapping[type[Any], Mapping[str, str]] = {
         "account_group": "What holds that account, by the provider's id.",
         "received_at": RECEIVED,
         "delivery": "The delivery that brought it.",
-        "body": "A body with just this change in it.",
+        "body": "A body with just this change in it. Absent where there is a `blob`.",
+        "blob": "Where the body lies, if it is too large for the log.",
     },
 }
 
@@ -227,7 +236,7 @@ KNOWN: Mapping[tuple[type[Any], str], Iterable[str]] = {
         "receipt_for",
     ),
     (Arrival, "origin"): Origin,
-    (Content, "encoding"): (ITEM_ENCODING, PART_ENCODING, RECEIPT_ENCODING),
+    (Content, "encoding"): (ITEM_ENCODING, PART_ENCODING, RECEIPT_ENCODING, BLOB_ENCODING),
     (PartOutcome, "state"): PartState,
     (PartOutcome, "reason"): LossReason,
     (ReceiptOutcome, "outcome"): ErasureOutcome,
