@@ -27,6 +27,8 @@ _OFTEN = (
     "wrong_digest",
     "lost_answers",
 )
+_BRIEFLY = {"workers": {"first_wait_seconds": 0.01, "most_wait_seconds": 0.01}}
+"""So that a part of many failures has had its tries before the test's patience ends."""
 _AT_EACH_CALL = ("expired_media_urls", "unauthorized", "throttled", "slow")
 _MOST_OFTEN = ("damaged_download", "server_errors")
 """Together these show whether a few damaged downloads are told from a few failures of any kind."""
@@ -49,7 +51,7 @@ async def test_a_storm_at_the_provider_loses_only_what_the_provider_lost(
         **{name: chance.uniform(0.15, 0.25) for name in _MOST_OFTEN},
         slow_seconds=0.3,
     )
-    async with open_stage(StageOptions(seed=fault_seed, misbehaviour=wild)) as stage:
+    async with open_stage(StageOptions(seed=fault_seed, misbehaviour=wild, overrides=_BRIEFLY)) as stage:
         await stage.start()
         await stage.play(90)
         account = await stage.settled(unblocking=True)
