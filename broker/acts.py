@@ -34,6 +34,7 @@ class Action(StrEnum):
     READ_DEAD = "read_dead"
     REDRIVE = "redrive"
     UNBLOCK = "unblock"
+    ACCEPT_LOSS = "accept_loss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

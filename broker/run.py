@@ -108,6 +108,7 @@ class Runner:
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
+        keeper.delivery.mended = keeper.mended
         await keeper.delivery.run()
 
     async def _media(self) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from broker.core.model import PartState
 from broker.core.plan import bucket_start, counts_as_accepted
 from broker.core.ports import BucketTally, Tally
-from broker.core.topics import ACCOUNTED_STREAMS
+from broker.core.topics import ACCOUNTED_STREAMS, split_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +48,26 @@ def tally(tables: Tables, tenant: str, log: str, *, buckets: bool) -> Tally:
     )
 
 
+def open_gaps(tables: Tables, tenant: str) -> list[tuple[str, str, Record]]:
+    """(record id, cause, the record that says so) of every open gap of a tenant, the derived ones among them."""
+    told = [
+        (record_id, gap.cause, gap.record)
+        for (owner, record_id), gap in tables.gaps.items()
+        if owner == tenant and gap.is_open
+    ]
+    return told + [
+        (key[1], _UNSEEN, record)
+        for key, record in tables.unseen.items()
+        if key[0] == tenant and key not in tables.records
+    ]
+
+
+def stream_of(record: Record) -> str:
+    """The stream whose entry a record was born of."""
+    position = record.arrival.position
+    return "" if position is UNSET else split_topic(position.topic)[1]
+
+
 class _Count:
     """Counts the rows of one tenant. Entries and duplicates come from counters, the rest from rows."""
 
@@ -56,10 +76,7 @@ class _Count:
         self.tenant = tenant
         self.log = log
         self.rows = [row for (owner, _), row in tables.records.items() if owner == tenant]
-        self.gaps = [(gap.cause, gap.record) for key, gap in tables.gaps.items() if key[0] == tenant and gap.is_open]
-        self.gaps += [
-            (_UNSEEN, record) for key, record in tables.unseen.items() if key[0] == tenant and key not in tables.records
-        ]
+        self.gaps = [(cause, record) for _, cause, record in open_gaps(tables, tenant)]
         self.dead = [
             one
             for (of_log, (place, _)), one in tables.dead.items()

@@ -16,6 +16,7 @@ from backends.postgres import erasures, rows
 from backends.postgres.errors import ConflictError
 from backends.postgres.sql import query
 from broker.core.errors import LogChangedError
+from broker.core.losses import plan_loss
 from broker.core.plan import lookup, plan_keep
 from broker.core.topics import TopicPartition, split_topic
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
     from backends.postgres.connections import Connection
     from backends.postgres.rows import Values
+    from broker.core.model import Record
     from broker.core.plan import DeadKey, Existing, KeepPlan, RecordRow
-    from broker.core.ports import Answer, Arrived, Progress
+    from broker.core.ports import Answer, Arrived, Loss, Progress
 
 ROW_BITS = 24
 """`row_number` is the number of the batch, then so many bits for the place within it."""
@@ -145,6 +147,16 @@ async def _insert(connection: Connection, values: Sequence[Values]) -> None:
 
 def _by_id(values: Values) -> tuple[str, str]:
     return str(values[0]), str(values[1])
+
+
+async def accept_loss(connection: Connection, loss: Loss, gap: Record, now: datetime) -> None:
+    """Accepts a loss within the transaction that `connection` is in. `ConflictError`: nothing may be committed."""
+    progress = await _lock_progress(connection, loss.log, [loss.place])
+    key = (gap.envelope.tenant, gap.envelope.record_id)
+    existing = await _find_existing(connection, [key])
+    plan = plan_loss(loss, gap, progress=progress.get(loss.place), known=key in existing, now=now)
+    if plan.progress:
+        await _carry_out(connection, loss.log, plan, now)
 
 
 async def keep_act(connection: Connection, row: RecordRow) -> None:

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
 from broker.core.plan import Existing
-from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, Progress
+from broker.core.ports import DeadEntry, ErasurePolicy, KeptPart, KeptRecord, KeptTarget, OpenGap, Progress
 from broker.core.topics import Stream, TopicPartition
 
 if TYPE_CHECKING:
@@ -303,6 +303,18 @@ def dead_entry(row: asyncpg.Record) -> DeadEntry:
         attempts=row["attempts"],
         at=row["at"],
         state=row["state"],
+    )
+
+
+def open_gap(row: asyncpg.Record) -> OpenGap:
+    """A gap that is open."""
+    return OpenGap(
+        tenant=row["tenant"],
+        cause=row["cause"],
+        record_id=row["record_id"],
+        account=row["account"],
+        stream=row["stream"],
+        at=row["received_at"],
     )
 
 

@@ -266,6 +266,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Entries that a log lost before the store kept them: from `first` up to `end`, which is the first still there."""
+
+    log: str
+    place: TopicPartition
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedTarget:
     """A target the relay may command the erasure of, until its lease is over."""
 
@@ -332,6 +342,22 @@ class DeadEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGap:
+    """Something known to be missing or unreadable, and the record that says so.
+
+    Of the cause `outbound_unseen` it is the missing message itself that `record_id` names: a status spoke of it.
+    `stream` is that of the entry which told; empty where there was none. `at`: when that was received.
+    """
+
+    tenant: str
+    cause: str
+    record_id: str
+    account: str
+    stream: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """What the store holds of a tenant, counted from rows in one snapshot (docs: the account).
 
@@ -389,6 +415,14 @@ class RecordStore(Protocol):
         """Keeps what an operator did: a record without a place in the log."""
         ...
 
+    async def accept_loss(self, loss: Loss, gap: Record) -> None:
+        """Moves progress past entries that the log lost, counts them as lost and keeps the gap record that says so.
+
+        One transaction. The same loss again changes nothing. `LossRefusedError`: progress is not at its first offset;
+        nothing was written.
+        """
+        ...
+
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
         """How far the store is in a log's partitions; partitions it never saw are left out."""
         ...
@@ -428,6 +462,10 @@ class RecordStore(Protocol):
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
         """Dead letters, oldest first; the settled ones too when asked."""
+        ...
+
+    def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
+        """Every open gap of a tenant, by cause and then oldest first, streamed; the derived ones among them."""
         ...
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
@@ -598,8 +636,10 @@ __all__ = [
     "KeptRecord",
     "KeptTarget",
     "LogEntry",
+    "Loss",
     "MediaObject",
     "NewEntry",
+    "OpenGap",
     "OpenPart",
     "Progress",
     "RecordStore",

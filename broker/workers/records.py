@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from broker.core import identity
 from broker.core.codec import ACT_ENCODING, PART_ENCODING, RECEIPT_ENCODING, canonical
+from broker.core.losses import LOST
 from broker.core.model import (
     Arrival,
     Content,
@@ -18,13 +19,14 @@ from broker.core.model import (
     Record,
     Relation,
 )
+from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from broker.core.identity import TenantKey
     from broker.core.model import EraseCommand, FetchTask, PartOutcome, ReceiptOutcome
-    from broker.core.ports import DeadLetter, Entropy, LogEntry
+    from broker.core.ports import DeadLetter, Entropy, LogEntry, Loss
 
 WORKER_VERSION = "worker/1"
 
@@ -127,6 +129,49 @@ def gap_record(  # noqa: PLR0913 - what is known of an entry that may be unreada
         content=Content(encoding=ACT_ENCODING, data=data),
     )
     return placed(record, entry, log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostEntries:
+    """The content of a `gap` record of type `lost`: offsets `first` up to, and without, `end`."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    salt: bytes
+
+
+def loss_record(loss: Loss, *, key: TenantKey, now: datetime, entropy: Entropy) -> Record:
+    """The one gap record for all entries of a loss. Its place in the log is that of the first of them."""
+    place = loss.place
+    salt = entropy(identity.SALT_BYTES)
+    lost = LostEntries(topic=place.topic, partition=place.partition, first=loss.first, end=loss.end, salt=salt)
+    data = canonical(lost)
+    envelope = Envelope(
+        record_id=key.record_id(
+            provider="custody",
+            account="unknown",
+            kind=Kind.GAP,
+            native_key=(LOST, loss.log, place.topic, str(place.partition), str(loss.first), str(loss.end)),
+        ),
+        tenant=split_topic(place.topic)[0],
+        account="unknown",
+        provider="custody",
+        kind=Kind.GAP,
+        type=LOST,
+        direction=Direction.INTERNAL,
+        conversation=key.conversation(provider="custody", account="unknown", thread=()),
+        occurred_at=now,
+        content_digest=identity.content_digest(salt=salt, data=data),
+    )
+    arrival = _made_at(now, envelope.record_id)
+    position = Position(log=loss.log, topic=place.topic, partition=place.partition, offset=loss.first)
+    return Record(
+        envelope=envelope,
+        arrival=replace(arrival, position=position),
+        content=Content(encoding=ACT_ENCODING, data=data),
+    )
 
 
 def placed(record: Record, entry: LogEntry, log: str) -> Record:
