@@ -121,6 +121,12 @@ class LossRefusedError(PermanentError):
     code: ClassVar[str] = "loss_refused"
 
 
+class TopicRefusedError(PermanentError):
+    """The log refuses to create or to change a topic for what is asked; the message has its reason."""
+
+    code: ClassVar[str] = "topic_refused"
+
+
 class BlobExistsError(PermanentError):
     """A blob lies there already; blobs are written once."""
 

@@ -19,7 +19,8 @@ from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
     *("demo", "init", "check", "run", "simulate", "report", "show", "parse"),
-    *("dead list", "dead show", "dead redrive", "blocked list", "blocked release"),
+    *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "gap list", "gap accept"),
+    *("topics plan", "topics apply", "topics acls"),
     *("tenant list", "tenant check", "tenant apply", "account list", "account check", "account apply"),
 ]
 ROOT = Path(__file__).parents[2]

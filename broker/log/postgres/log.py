@@ -134,6 +134,10 @@ class PostgresLog:
         self._wakeups.regrouped(None)
         return created
 
+    async def describe_topics(self, topics: Sequence[str]) -> Mapping[str, TopicSpec]:
+        """How these topics are now; those that do not exist are left out."""
+        return await self._catalog.describe(topics)
+
     async def topics(self) -> Sequence[str]:
         return await self._catalog.names()
 
