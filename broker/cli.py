@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from broker import __version__
-from broker.commands import blocked, dead, gap, parsing, registered, report, running, servers, show, topics
+from broker.commands import blocked, dead, gap, lag, parsing, registered, report, running, servers, show, topics
 from broker.commands.context import FailedError, UsageError
 from broker.commands.output import message
 from broker.core.errors import (
@@ -85,6 +85,7 @@ app.command(rich_help_panel="Begin")(servers.check)
 app.command(rich_help_panel="Run")(running.run)
 app.command(rich_help_panel="Run")(running.simulate)
 app.command(rich_help_panel="Look")(report.report)
+app.command(rich_help_panel="Look")(lag.lag)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")

@@ -25,7 +25,7 @@ from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.http import serve
 from broker.settings import Settings
-from broker.workers import archive, claim, erase, media, relay, tidy
+from broker.workers import archive, claim, erase, lag, media, relay, tidy
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
@@ -33,6 +33,7 @@ from broker.workers.witness import Witness
 if TYPE_CHECKING:
     from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
 
+_DAY_SECONDS = 86_400
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
 T = TypeVar("T")
@@ -109,7 +110,21 @@ class Runner:
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         keeper.delivery = self._delivery("archive", subscription, keeper.handle, keeper.set_aside)
         keeper.delivery.mended = keeper.mended
-        await keeper.delivery.run()
+        watch = lag.LagWatch(
+            log=log,
+            store=store,
+            metrics=self.metrics,
+            clock=app.now,
+            assignment=lambda: subscription.assignment,
+            stop=self.stop,
+            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
+        )
+        watching = asyncio.create_task(watch.run(), name="lag")
+        try:
+            await keeper.delivery.run()
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
 
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()

@@ -162,6 +162,10 @@ class EventLog(Protocol):
         """A group's committed next offsets."""
         ...
 
+    async def members(self, group: str) -> Mapping[TopicPartition, str]:
+        """Who reads a group's partitions now: the member's name; partitions that nobody reads are left out."""
+        ...
+
     async def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
         """Creates what is missing and gives back the names created; never takes partitions away."""
         ...

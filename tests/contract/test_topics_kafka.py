@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from broker.core.errors import LogUnavailableError, TopicRefusedError
 from broker.core.topic_plan import TopicChange, TopicPlan
+from broker.core.topics import TopicPartition as Place
 from broker.core.topics import TopicSpec
-from broker.log.kafka.admin import KafkaTopics, kafka_findings
+from broker.log.kafka.admin import KafkaTopics, group_members, kafka_findings
 from broker.log.kafka.incremental import SetTopicSettings
 from broker.log.kafka.options import KafkaLogOptions
 from broker.log.kafka.topic_config import topic_config
@@ -255,3 +257,27 @@ class TestFindings:
         assert any(f"are missing: {rest[0].name}" in one.message for one in problems)
         assert any("1 partitions, not 2" in one.message for one in found)
         assert all(one.remedy for one in found if one.level != "ok")
+
+
+class TestMembers:
+    async def test_who_reads_what_is_told(self, topics: KafkaTopicBench, specs: tuple[TopicSpec, ...]) -> None:
+        await topics.admin.apply(await topics.admin.plan(specs[:1]))
+        group = f"readers-{secrets.token_hex(4)}"
+        assert await group_members(topics.admin._admin, group) == {}
+        consumer = AIOKafkaConsumer(
+            specs[0].name,
+            bootstrap_servers=list(topics.options.bootstrap),
+            group_id=group,
+            client_id="desk",
+            group_instance_id="archive-1",
+        )
+        try:
+            await consumer.start()
+            async with asyncio.timeout(30):
+                while len(consumer.assignment()) < 2:
+                    await consumer.getmany(timeout_ms=50)
+            found = await group_members(topics.admin._admin, group)
+        finally:
+            await consumer.stop()
+        assert found.keys() == {Place(specs[0].name, number) for number in range(2)}
+        assert set(found.values()) == {"archive-1 at 127.0.0.1"}

@@ -247,3 +247,18 @@ async def test_access_lists_are_printed_as_commands(here: Installation) -> None:
     assert f"--group {TENANT}. --resource-pattern-type prefixed" in chosen.document[1]["command"]
     assert (await here.custody("topics", "acls", "--tenant", TENANT, "--role", "nobody")).code == 2
     assert (await here.custody("topics", "acls", "--tenant", "nobody")).code == 2
+
+
+async def test_lag_is_told_by_partition_and_group(here: Installation) -> None:
+    said = await here.custody("lag", "--tenant", TENANT, "--json")
+    assert said.code == 0, said.err
+    rows = said.document["partitions"]
+    assert {one["group"] for one in rows} == {"archive", "media", "fetch", "erase"}
+    assert {one["tenant"] for one in rows} == {TENANT}
+    assert {(one["lag"], one["lost"], one["stopped"], one["owner"]) for one in rows} == {(0, 0, None, None)}
+    assert said.document["dead"] == {TENANT: 0}
+    everybody = await here.custody("lag", "--json")
+    assert {one["group"] for one in everybody.document["partitions"]} > {"claim"}
+    plain = await here.custody("lag")
+    assert f"dead letters open of {TENANT}: 0" in plain.out
+    assert (await here.custody("lag", "--health", "ftp://x")).code == 2

@@ -35,6 +35,7 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenS
         archive = await stage.employ("archive", ("archive",))
         await stage.until("the partition is stopped", lambda: _stopped(stage, {name: "offset_gap"}))
         assert (await stage.account()).lost == 0
+        await _lag_tells(stage, place, first, upto, end)
         await _refuses_anything_else(stage, name, first, upto)
         assert await _stopped(stage, {name: "offset_gap"})
 
@@ -58,6 +59,25 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenS
         code, said = await stage.command(*arguments, "--why", "again")
         assert code == 2, said
         assert b"no loss to accept" in said
+
+
+async def _lag_tells(stage: Stage, place: TopicPartition, first: int, upto: int, end: int) -> None:
+    """The command names what is stopped, by whom it is read, and exactly what is lost; with and without the worker."""
+    health = f"http://127.0.0.1:{stage.actors['archive'].health_port}"
+    for arguments in ((), ("--health", health)):
+        code, said = await stage.command("lag", "--json", *arguments)
+        assert code == 0, said
+        rows = json.loads(said)["partitions"]
+        (stopped,) = [one for one in rows if one["stopped"]]
+        assert (stopped["topic"], stopped["partition"], stopped["group"]) == (place.topic, place.partition, "archive")
+        assert stopped["stopped"] == "offset_gap"
+        assert (stopped["kept_to"], stopped["lost"], stopped["lag"]) == (first, upto - first, end - first)
+        assert stopped["owner"]
+        assert all(one["lag"] == 0 for one in rows if one["group"] == "archive" and one is not stopped)
+    code, said = await stage.command("lag", "--health", "http://127.0.0.1:1")
+    assert code == 0, said
+    assert f"stopped: offset_gap (lost {first} to {upto})".encode() in said
+    assert b"http://127.0.0.1:1 does not answer" in said
 
 
 async def _refuses_anything_else(stage: Stage, name: str, first: int, upto: int) -> None:

@@ -10,9 +10,11 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from broker.core.errors import LogUnavailableError, TopicRefusedError
+from broker.core.topics import TopicPartition as Place
 from broker.log.kafka.errors import DRIVER_ERRORS, guarded, translated
 from broker.log.kafka.facts import OFFSETS_TOPIC, ClusterFacts, PartitionFacts, TopicFacts
 from broker.log.kafka.findings import judge
@@ -34,6 +36,8 @@ _OF_THE_TOPIC = 1
 
 Source: https://github.com/apache/kafka/blob/4.3.1/clients/src/main/java/org/apache/kafka/common/requests/DescribeConfigsResponse.java
 """
+_UUID_CHARACTERS = 37
+"""What the group's coordinator puts behind the name of an instance or a client: `-` and a UUID."""
 _SETTLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 
@@ -194,6 +198,26 @@ async def kafka_findings(
     finally:
         await topics.close()
     return judge(facts, specs, options=options, strict=strict, erase_after_seconds=erase_after_seconds)
+
+
+@guarded("looking at a group")
+async def group_members(admin: AIOKafkaAdminClient, group: str) -> Mapping[Place, str]:
+    """See `EventLog.members`: a member by its instance or client, and the host it comes from."""
+    owners: dict[Place, str] = {}
+    for answer in await admin.describe_consumer_groups([group]):
+        for described in answer.to_object()["groups"]:
+            for one in described["members"]:
+                name = one["member_id"][:-_UUID_CHARACTERS] or one["client_id"]
+                for place in _assigned(one["member_assignment"]):
+                    owners[place] = f"{name} at {one['client_host'].lstrip('/')}"
+    return owners
+
+
+def _assigned(assignment: bytes) -> list[Place]:
+    """The partitions of a member; none while the group is being shared out anew."""
+    if not assignment:
+        return []
+    return [Place(one.topic, one.partition) for one in ConsumerProtocolMemberAssignment.decode(assignment).partitions()]
 
 
 @guarded("connecting")

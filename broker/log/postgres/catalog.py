@@ -76,6 +76,13 @@ class Catalog:
             rows = await connection.fetch(queries()["bounds"], list(topics))
         return {TopicPartition(name, partition): Bounds(first=first, end=end) for name, partition, first, end in rows}
 
+    @guarded("listing members")
+    async def owners(self, group: str) -> Mapping[TopicPartition, str]:
+        """See `EventLog.members`."""
+        async with self._connections.borrow() as connection:
+            rows = await connection.fetch(queries()["list_owners"], group)
+        return {TopicPartition(name, partition): str(owner) for name, partition, owner in rows}
+
     @guarded("reading committed offsets")
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         """See `EventLog.committed`."""

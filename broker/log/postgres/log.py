@@ -124,6 +124,9 @@ class PostgresLog:
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         return await self._catalog.committed(group, topics)
 
+    async def members(self, group: str) -> Mapping[TopicPartition, str]:
+        return await self._catalog.owners(group)
+
     async def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
         """See `EventLog.create_topics`.
 
