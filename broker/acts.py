@@ -35,6 +35,7 @@ class Action(StrEnum):
     REDRIVE = "redrive"
     UNBLOCK = "unblock"
     ACCEPT_LOSS = "accept_loss"
+    ADOPT_LOG = "adopt_log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from broker import __version__
-from broker.commands import blocked, dead, gap, lag, parsing, registered, report, running, servers, show, topics
+from broker.commands import blocked, dead, gap, lag, log, parsing, registered, report, running, servers, show, topics
 from broker.commands.context import FailedError, UsageError
 from broker.commands.output import message
 from broker.core.errors import (
@@ -91,6 +91,7 @@ app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
 app.add_typer(topics.commands, name="topics", rich_help_panel="Register")
 app.add_typer(gap.commands, name="gap", rich_help_panel="Mend")
+app.add_typer(log.commands, name="log", rich_help_panel="Mend")
 app.add_typer(blocked.commands, name="blocked", rich_help_panel="Mend")
 app.add_typer(registered.tenants, name="tenant", rich_help_panel="Register")
 app.add_typer(registered.accounts, name="account", rich_help_panel="Register")

@@ -9,13 +9,15 @@ from msgspec import UNSET
 
 from backends.memory import claims, tally
 from backends.memory.tables import Tables
-from backends.memory.write import carry_out
+from backends.memory.write import carry_out, succeed
 from broker.core.erasure import TargetState
 from broker.core.errors import LogChangedError
 from broker.core.losses import plan_loss
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
 from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget, OpenGap
+from broker.core.succession import plan_adoption
+from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from broker.core.model import Record
     from broker.core.plan import RecordRow
-    from broker.core.ports import Answer, Arrived, ClaimedTarget, Loss, Progress, Tally
+    from broker.core.ports import Adoption, Answer, Arrived, ClaimedTarget, Loss, Progress, Tally
     from broker.core.topics import TopicPartition
 
 
@@ -66,6 +68,25 @@ class MemoryRecords:
             now=now,
         )
         carry_out(self.tables, plan, loss.log, now)
+
+    async def adopt(self, adoption: Adoption) -> None:
+        tables, now = self.tables, self.clock()
+        before = {
+            place: one
+            for (of_log, place), one in tables.progress.items()
+            if of_log == adoption.predecessor and split_topic(place.topic)[0] == adoption.tenant
+        }
+        plan = plan_adoption(adoption, before, now=now)
+        if plan is not None:
+            carry_out(tables, plan, adoption.predecessor, now)
+            succeed(tables, adoption)
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for (of_log, place), one in self.tables.progress.items():
+            if of_log != log and place.topic in topics and one.successor is None:
+                found.setdefault(place.topic, set()).add(of_log)
+        return {topic: frozenset(logs) for topic, logs in found.items()}
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
         wanted = ((place, one) for (of_log, place), one in self.tables.progress.items() if of_log == log)

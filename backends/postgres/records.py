@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backends.postgres.connections import Connection, Dsn
     from broker.core.model import Record
     from broker.core.ports import (
+        Adoption,
         Answer,
         Arrived,
         ClaimedTarget,
@@ -86,6 +87,15 @@ class PostgresRecords:
             kept_at=self._clock(),
         )
         await self._database.transact(lambda connection: keep.keep_act(connection, row))
+
+    async def adopt(self, adoption: Adoption) -> None:
+        await self._unless_in_conflict(lambda connection: keep.adopt(connection, adoption, self._clock()))
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for row in await self._database.fetch(query("records/read_other_logs"), log, list(topics)):
+            found.setdefault(row["topic"], set()).add(row["log"])
+        return {topic: frozenset(logs) for topic, logs in found.items()}
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
         return rows.progress_of(await self._database.fetch(query("records/read_progress"), log, list(topics)))

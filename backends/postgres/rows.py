@@ -204,18 +204,24 @@ def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
 def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
     """Progress by partition; rows that say nothing yet are left out."""
     return {
-        TopicPartition(row["topic"], row["partition"]): Progress(
-            start=row["start_offset"],
-            next=row["next_offset"],
-            duplicates=row["duplicates"],
-            redriven=row["redriven"],
-            lost=row["lost"],
-            keep_seq=row["keep_seq"],
-            last_event_id=row["last_event_id"],
-        )
+        TopicPartition(row["topic"], row["partition"]): one_progress(row)
         for row in rows
         if row["next_offset"] is not None
     }
+
+
+def one_progress(row: asyncpg.Record) -> Progress:
+    """The progress of one row."""
+    return Progress(
+        start=row["start_offset"],
+        next=row["next_offset"],
+        duplicates=row["duplicates"],
+        redriven=row["redriven"],
+        lost=row["lost"],
+        keep_seq=row["keep_seq"],
+        last_event_id=row["last_event_id"],
+        successor=row["successor"],
+    )
 
 
 def existing_of(row: asyncpg.Record) -> Existing:

@@ -115,6 +115,12 @@ class UnstorableError(PermanentError):
     code: ClassVar[str] = "unstorable"
 
 
+class AdoptionRefusedError(PermanentError):
+    """A log can't take the other one's place: something of the old one would be left behind. Nothing was written."""
+
+    code: ClassVar[str] = "adoption_refused"
+
+
 class LossRefusedError(PermanentError):
     """What is to be accepted as lost is not: it does not begin where the store stands. Nothing was written."""
 

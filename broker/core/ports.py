@@ -257,7 +257,8 @@ class Progress:
     """How far the store is in one partition. `start` is the first offset ever kept there.
 
     Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
-    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`.
+    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that
+    has taken this one's place: then nothing more is kept of this one.
     """
 
     start: int
@@ -267,6 +268,7 @@ class Progress:
     lost: int = 0
     keep_seq: int = 0
     last_event_id: str = ""
+    successor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +279,20 @@ class Loss:
     place: TopicPartition
     first: int
     end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """Log `log` takes the place of log `predecessor` for a tenant, and is kept from `starts` on.
+
+    `gaps` say of partitions of the old log that nobody knows what lay past the store's progress there.
+    """
+
+    tenant: str
+    log: str
+    predecessor: str
+    starts: Mapping[TopicPartition, int]
+    gaps: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,9 +381,9 @@ class OpenGap:
 class Tally:
     """What the store holds of a tenant, counted from rows in one snapshot (docs: the account).
 
-    `progress` is per partition of the accounted streams. `targets` counts the distinct targets that kept and
-    variant rows name; `target_states` counts rows, so that a missing row shows. `days` is per (account, 15-minute
-    UTC bucket).
+    `progress` is per partition of the accounted streams, `before` that of logs whose place this one has taken.
+    `targets` counts the distinct targets that kept and variant rows name; `target_states` counts rows, so that a
+    missing row shows. `days` is per (account, 15-minute UTC bucket).
     """
 
     progress: Mapping[TopicPartition, Progress]
@@ -381,6 +397,7 @@ class Tally:
     targets: int
     target_states: Mapping[str, int]
     buckets: Sequence[BucketTally] = ()
+    before: Sequence[Progress] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,6 +442,17 @@ class RecordStore(Protocol):
         One transaction. The same loss again changes nothing. `LossRefusedError`: progress is not at its first offset;
         nothing was written.
         """
+        ...
+
+    async def adopt(self, adoption: Adoption) -> None:
+        """Lets a log take another one's place, in one transaction; the same again changes nothing.
+
+        `AdoptionRefusedError`: the store did not keep this tenant from that log, or a third has taken its place.
+        """
+        ...
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """By topic: other logs it was kept from, and that none has taken the place of."""
         ...
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
@@ -618,6 +646,7 @@ class Connector(Protocol):
 
 __all__ = [
     "Account",
+    "Adoption",
     "Answer",
     "Arrived",
     "BlobInfo",

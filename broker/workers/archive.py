@@ -109,6 +109,8 @@ class Archive:
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Where the store stands in these partitions; stops those whose log is not the one they were kept from."""
         standing = await self._standing(places)
+        for place, others in (await self._from_other_logs(places - standing.keys())).items():
+            self._stop(place, _not_adopted(place, self.log.identity, others))
         for place, (progress, bounds) in standing.items():
             if not await self._is_same_log(place, progress, bounds):
                 self._stop(place, _changed(place, progress))
@@ -118,11 +120,22 @@ class Archive:
 
     async def mended(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Those of these stopped partitions whose log is, or is again, what the store goes on with; and from where."""
-        return {
+        standing = await self._standing(places)
+        fresh = places - standing.keys()
+        adopted = fresh - (await self._from_other_logs(fresh)).keys()
+        firsts = await self.log.bounds(sorted({place.topic for place in adopted})) if adopted else {}
+        return {place: firsts[place].first for place in adopted & firsts.keys()} | {
             place: progress.next
-            for place, (progress, bounds) in (await self._standing(places)).items()
+            for place, (progress, bounds) in standing.items()
             if await self._is_same_log(place, progress, bounds) and await self._goes_on(place, progress, bounds)
         }
+
+    async def _from_other_logs(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, frozenset[str]]:
+        """Those of these partitions that were kept from another log, whose place this one has not taken."""
+        if not places:
+            return {}
+        others = await self.store.other_logs(self.log.identity, sorted({place.topic for place in places}))
+        return {place: others[place.topic] for place in places if place.topic in others}
 
     async def _standing(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, tuple[Progress, Bounds]]:
         """Where the store and the log stand in those of these partitions that the store has seen."""
@@ -132,7 +145,7 @@ class Archive:
         return {place: (progress[place], bounds[place]) for place in places & progress.keys() & bounds.keys()}
 
     async def _is_same_log(self, place: TopicPartition, progress: Progress, bounds: Bounds) -> bool:
-        if bounds.end < progress.next:
+        if bounds.end < progress.next or progress.successor is not None:
             return False
         if not progress.last_event_id or progress.next <= max(bounds.first, progress.start):
             return True
@@ -182,6 +195,13 @@ def _changed(place: TopicPartition, progress: Progress) -> LogChangedError:
     return LogChangedError(
         f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store "
         "kept. Point Custody at the log it was kept from"
+    )
+
+
+def _not_adopted(place: TopicPartition, log: str, others: frozenset[str]) -> LogChangedError:
+    return LogChangedError(
+        f"{place.topic}[{place.partition}]: kept from {', '.join(sorted(others))} so far, and this is {log}. "
+        "Point Custody at that log, or let this one take its place: custody log adopt"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from broker.core import identity
 from broker.core.codec import ACT_ENCODING, PART_ENCODING, RECEIPT_ENCODING, canonical
 from broker.core.losses import LOST
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from broker.core.identity import TenantKey
     from broker.core.model import EraseCommand, FetchTask, PartOutcome, ReceiptOutcome
     from broker.core.ports import DeadLetter, Entropy, LogEntry, Loss
+    from broker.core.topics import TopicPartition
 
 WORKER_VERSION = "worker/1"
 
@@ -133,29 +136,50 @@ def gap_record(  # noqa: PLR0913 - what is known of an entry that may be unreada
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostEntries:
-    """The content of a `gap` record of type `lost`: offsets `first` up to, and without, `end`."""
+    """The content of a `gap` record of type `lost`: offsets `first` up to, and without, `end`; absent if unknown."""
 
     topic: str
     partition: int
     first: int
-    end: int
     salt: bytes
+    end: int | UnsetType = UNSET
 
 
 def loss_record(loss: Loss, *, key: TenantKey, now: datetime, entropy: Entropy) -> Record:
     """The one gap record for all entries of a loss. Its place in the log is that of the first of them."""
     place = loss.place
-    salt = entropy(identity.SALT_BYTES)
-    lost = LostEntries(topic=place.topic, partition=place.partition, first=loss.first, end=loss.end, salt=salt)
+    lost = LostEntries(
+        topic=place.topic,
+        partition=place.partition,
+        first=loss.first,
+        end=loss.end,
+        salt=entropy(identity.SALT_BYTES),
+    )
+    native_key = (LOST, loss.log, place.topic, str(place.partition), str(loss.first), str(loss.end))
+    return _lost_record(lost, loss.log, native_key, key=key, now=now)
+
+
+def end_unknown_record(  # noqa: PLR0913 - a place in a log, and what every record is made with
+    log: str,
+    place: TopicPartition,
+    *,
+    first: int,
+    successor: str,
+    key: TenantKey,
+    now: datetime,
+    entropy: Entropy,
+) -> Record:
+    """The gap record for whatever lay past `first` in a log that can't be looked at any more."""
+    lost = LostEntries(topic=place.topic, partition=place.partition, first=first, salt=entropy(identity.SALT_BYTES))
+    native_key = (LOST, log, place.topic, str(place.partition), str(first), "succeeded", successor)
+    return _lost_record(lost, log, native_key, key=key, now=now)
+
+
+def _lost_record(lost: LostEntries, log: str, native_key: tuple[str, ...], *, key: TenantKey, now: datetime) -> Record:
     data = canonical(lost)
     envelope = Envelope(
-        record_id=key.record_id(
-            provider="custody",
-            account="unknown",
-            kind=Kind.GAP,
-            native_key=(LOST, loss.log, place.topic, str(place.partition), str(loss.first), str(loss.end)),
-        ),
-        tenant=split_topic(place.topic)[0],
+        record_id=key.record_id(provider="custody", account="unknown", kind=Kind.GAP, native_key=native_key),
+        tenant=split_topic(lost.topic)[0],
         account="unknown",
         provider="custody",
         kind=Kind.GAP,
@@ -163,10 +187,10 @@ def loss_record(loss: Loss, *, key: TenantKey, now: datetime, entropy: Entropy) 
         direction=Direction.INTERNAL,
         conversation=key.conversation(provider="custody", account="unknown", thread=()),
         occurred_at=now,
-        content_digest=identity.content_digest(salt=salt, data=data),
+        content_digest=identity.content_digest(salt=lost.salt, data=data),
     )
     arrival = _made_at(now, envelope.record_id)
-    position = Position(log=loss.log, topic=place.topic, partition=place.partition, offset=loss.first)
+    position = Position(log=log, topic=lost.topic, partition=lost.partition, offset=lost.first)
     return Record(
         envelope=envelope,
         arrival=replace(arrival, position=position),

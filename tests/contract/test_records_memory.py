@@ -10,6 +10,7 @@ from backends.memory import MemoryRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 
@@ -59,4 +60,8 @@ class TestMemoryLosses(LossContract):
 
 
 class TestMemoryGaps(GapContract):
+    pass
+
+
+class TestMemorySuccession(SuccessionContract):
     pass

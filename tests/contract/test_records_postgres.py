@@ -11,6 +11,7 @@ from backends.postgres.records import PostgresRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 from tests.stores import as_writer, execute, store_database
@@ -71,4 +72,8 @@ class TestPostgresLosses(LossContract):
 
 
 class TestPostgresGaps(GapContract):
+    pass
+
+
+class TestPostgresSuccession(SuccessionContract):
     pass

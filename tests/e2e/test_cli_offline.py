@@ -19,7 +19,17 @@ from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
     *("demo", "init", "check", "run", "simulate", "report", "lag", "show", "parse"),
-    *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "gap list", "gap accept"),
+    *(
+        "dead list",
+        "dead show",
+        "dead redrive",
+        "blocked list",
+        "blocked release",
+        "gap list",
+        "gap accept",
+        "log show",
+        "log adopt",
+    ),
     *("topics plan", "topics apply", "topics acls"),
     *("tenant list", "tenant check", "tenant apply", "account list", "account check", "account apply"),
 ]
