@@ -109,8 +109,9 @@ def _load(name: Literal["ca_file", "certificate_file"], path: Path, load: Callab
     try:
         load(path)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        why = type(error).__name__
-        problem = SettingsError([f"log.security.{name}: {path} can't be used ({why}); give a PEM file"])
+        problem = SettingsError(
+            [f"log.security.{name}: {path} can't be used ({type(error).__name__}); give a PEM file"]
+        )
     else:
         return
     raise problem
