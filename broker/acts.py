@@ -37,6 +37,8 @@ class Action(StrEnum):
     UNBLOCK = "unblock"
     ACCEPT_GONE = "accept_gone"
     REFETCH = "refetch"
+    ACCEPT_LOSS = "accept_loss"
+    ADOPT_LOG = "adopt_log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

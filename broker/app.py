@@ -16,7 +16,7 @@ from broker.findings import line
 from broker.live_registry import LiveRegistry
 from broker.preparing import prepare, topics_of
 from broker.registry import load_registry
-from broker.servers import embedded, now, open_blobs, open_log, open_records
+from broker.servers import bootstrap, embedded, now, open_blobs, open_log, open_records, open_topics
 from broker.settings import Settings, setting_name
 from broker.sources import load_file
 from connectors.whatsapp_cloud import webhook
@@ -45,6 +45,7 @@ __all__ = [
     "Provider",
     "Subscription",
     "accounted_topics",
+    "bootstrap",
     "capabilities",
     "embedded",
     "entered",
@@ -56,6 +57,7 @@ __all__ = [
     "open_connectors",
     "open_log",
     "open_records",
+    "open_topics",
     "prepare",
     "providers",
     "registry",

@@ -13,7 +13,21 @@ import typer
 from typer.exceptions import TyperException
 
 from broker import __version__
-from broker.commands import blocked, dead, parsing, parts, registered, report, running, servers, show
+from broker.commands import (
+    blocked,
+    dead,
+    gap,
+    lag,
+    log,
+    parsing,
+    parts,
+    registered,
+    report,
+    running,
+    servers,
+    show,
+    topics,
+)
 from broker.commands.context import FailedError, UsageError
 from broker.commands.output import message
 from broker.core.errors import (
@@ -85,9 +99,13 @@ app.command(rich_help_panel="Begin")(servers.check)
 app.command(rich_help_panel="Run")(running.run)
 app.command(rich_help_panel="Run")(running.simulate)
 app.command(rich_help_panel="Look")(report.report)
+app.command(rich_help_panel="Look")(lag.lag)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
+app.add_typer(topics.commands, name="topics", rich_help_panel="Register")
+app.add_typer(gap.commands, name="gap", rich_help_panel="Mend")
+app.add_typer(log.commands, name="log", rich_help_panel="Mend")
 app.add_typer(blocked.commands, name="blocked", rich_help_panel="Mend")
 app.add_typer(parts.commands, name="part", rich_help_panel="Mend")
 app.add_typer(registered.tenants, name="tenant", rich_help_panel="Register")

@@ -28,7 +28,7 @@ from broker.core.tracing import NoTracing
 from broker.http import Liveness, serve
 from broker.settings import Settings
 from broker.tracing import OtelTracing
-from broker.workers import archive, claim, erase, media, relay, tidy, watch
+from broker.workers import archive, claim, erase, lag, media, relay, tidy, watch
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from broker.measures import OtelMetrics
 
 _LOOKS_BEFORE_FROZEN = 4
+_DAY_SECONDS = 86_400
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
 T = TypeVar("T")
@@ -134,7 +135,19 @@ class Runner:
         subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
         keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
-        await self._deliver(keeper.delivery, log, archive.GROUP)
+        keeper.delivery.mended = keeper.mended
+        watching = lag.LagWatch(
+            log=log,
+            store=store,
+            metrics=self.metrics,
+            clock=app.now,
+            assignment=lambda: subscription.assignment,
+            stop=self.stop,
+            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watching.run())
+            group.create_task(self._deliver(keeper.delivery, log, archive.GROUP))
 
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()

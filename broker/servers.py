@@ -17,15 +17,16 @@ from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, EmbeddedPost
 from backends.postgres.records import PostgresRecords
 from broker.core.errors import SettingsError
 from broker.findings import line
-from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.log.postgres import PostgresLog, PostgresLogOptions, PostgresTopics
 from broker.settings import Profile, Server, Settings, setting_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from broker.core.metrics import Metrics
     from broker.core.ports import BlobStore, EventLog, RecordStore
+    from broker.core.topic_plan import TopicAdmin
 
 _HOST = "127.0.0.1"
 _WATCH_SECONDS = 1.0
@@ -46,6 +47,18 @@ async def open_log(settings: Settings, metrics: Metrics | None = None) -> EventL
         allow_unsafe_server=section.allow_unsafe_server,
     )
     return await PostgresLog.open(lambda: settings.address("log"), options=options, metrics=metrics)
+
+
+async def open_topics(settings: Settings) -> TopicAdmin:
+    """Who looks after the log's topics. `LogUnavailableError`: open it again later."""
+    section = settings.log
+    options = PostgresLogOptions(pool_size=section.pool_size, allow_unsafe_server=section.allow_unsafe_server)
+    return PostgresTopics(await PostgresLog.open(settings.address("log"), options=options))
+
+
+def bootstrap(settings: Settings) -> Sequence[str]:  # noqa: ARG001 - a Postgres log has no brokers
+    """The addresses of the log's brokers, for commands that are printed; a stand-in where the log has none."""
+    return ("BROKERS",)
 
 
 async def open_records(settings: Settings) -> RecordStore:

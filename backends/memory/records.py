@@ -9,12 +9,24 @@ from msgspec import UNSET
 
 from backends.memory import claims, tally
 from backends.memory.tables import Tables
-from backends.memory.write import carry_out
+from backends.memory.write import carry_out, succeed
 from broker.core.erasure import TargetState
 from broker.core.errors import LogChangedError
+from broker.core.losses import plan_loss
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
-from broker.core.ports import Clock, DeadEntry, KeptPart, KeptRecord, KeptTarget, LostPart, SealedRecord
+from broker.core.ports import (
+    Clock,
+    DeadEntry,
+    KeptPart,
+    KeptRecord,
+    KeptTarget,
+    LostPart,
+    OpenGap,
+    SealedRecord,
+)
+from broker.core.succession import plan_adoption
+from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
     from broker.core.model import Record
     from broker.core.plan import RecordRow
-    from broker.core.ports import Answer, Arrived, ClaimedTarget, Progress, Tally
+    from broker.core.ports import Adoption, Answer, Arrived, ClaimedTarget, Loss, Progress, Tally
     from broker.core.topics import TopicPartition
 
 
@@ -54,6 +66,36 @@ class MemoryRecords:
             record, record_id=record_id, variant_of=None, worker_made=False, keep_seq=0, kept_at=self.clock()
         )
         self.tables.records.setdefault((record.envelope.tenant, record_id), row)
+
+    async def accept_loss(self, loss: Loss, gap: Record) -> None:
+        now, envelope = self.clock(), gap.envelope
+        plan = plan_loss(
+            loss,
+            gap,
+            progress=self.tables.progress.get((loss.log, loss.place)),
+            known=(envelope.tenant, envelope.record_id) in self.tables.records,
+            now=now,
+        )
+        carry_out(self.tables, plan, loss.log, now)
+
+    async def adopt(self, adoption: Adoption) -> None:
+        tables, now = self.tables, self.clock()
+        before = {
+            place: one
+            for (of_log, place), one in tables.progress.items()
+            if of_log == adoption.predecessor and split_topic(place.topic)[0] == adoption.tenant
+        }
+        plan = plan_adoption(adoption, before, now=now)
+        if plan is not None:
+            carry_out(tables, plan, adoption.predecessor, now)
+            succeed(tables, adoption)
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for (of_log, place), one in self.tables.progress.items():
+            if of_log != log and place.topic in topics and one.successor is None:
+                found.setdefault(place.topic, set()).add(of_log)
+        return {topic: frozenset(logs) for topic, logs in found.items()}
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
         wanted = ((place, one) for (of_log, place), one in self.tables.progress.items() if of_log == log)
@@ -171,6 +213,21 @@ class MemoryRecords:
             if tenant in {None, one.row.tenant} and (settled or one.is_open)
         ]
         return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset))
+
+    async def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
+        found = [
+            OpenGap(
+                tenant=tenant,
+                cause=cause,
+                record_id=record_id,
+                account=record.envelope.account,
+                stream=tally.stream_of(record),
+                at=record.arrival.received_at,
+            )
+            for record_id, cause, record in tally.open_gaps(self.tables, tenant)
+        ]
+        for gap in sorted(found, key=lambda one: (one.cause, one.at, one.record_id)):
+            yield gap
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
         return tally.tally(self.tables, tenant, log, buckets=buckets)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from broker.core.model import PartState
 from broker.core.plan import bucket_start, counts_as_accepted
 from broker.core.ports import BucketTally, Tally
-from broker.core.topics import ACCOUNTED_STREAMS
+from broker.core.topics import ACCOUNTED_STREAMS, split_topic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,11 @@ def tally(tables: Tables, tenant: str, log: str, *, buckets: bool) -> Tally:
             for (of_log, place), one in tables.progress.items()
             if of_log == log and place.topic.split(".")[1] == tenant and counts_as_accepted(place.topic)
         },
+        before=[
+            one
+            for (_, place), one in sorted(tables.progress.items(), key=lambda item: item[0])
+            if one.successor == log and place.topic.split(".")[1] == tenant and counts_as_accepted(place.topic)
+        ],
         kept=count.accounted(count.rows, variants=False),
         variants=count.accounted(count.rows, variants=True),
         dead=sum(one.is_open for one in count.dead),
@@ -48,22 +53,43 @@ def tally(tables: Tables, tenant: str, log: str, *, buckets: bool) -> Tally:
     )
 
 
+def open_gaps(tables: Tables, tenant: str) -> list[tuple[str, str, Record]]:
+    """(record id, cause, the record that says so) of every open gap of a tenant, the derived ones among them."""
+    told = [
+        (record_id, gap.cause, gap.record)
+        for (owner, record_id), gap in tables.gaps.items()
+        if owner == tenant and gap.is_open
+    ]
+    return told + [
+        (key[1], _UNSEEN, record)
+        for key, record in tables.unseen.items()
+        if key[0] == tenant and key not in tables.records
+    ]
+
+
+def stream_of(record: Record) -> str:
+    """The stream whose entry a record was born of."""
+    position = record.arrival.position
+    return "" if position is UNSET else split_topic(position.topic)[1]
+
+
 class _Count:
     """Counts the rows of one tenant. Entries and duplicates come from counters, the rest from rows."""
 
     def __init__(self, tables: Tables, tenant: str, log: str) -> None:
         self.tables = tables
         self.tenant = tenant
-        self.log = log
+        self.logs = {log} | {
+            of_log
+            for (of_log, place), one in tables.progress.items()
+            if one.successor == log and split_topic(place.topic)[0] == tenant
+        }
         self.rows = [row for (owner, _), row in tables.records.items() if owner == tenant]
-        self.gaps = [(gap.cause, gap.record) for key, gap in tables.gaps.items() if key[0] == tenant and gap.is_open]
-        self.gaps += [
-            (_UNSEEN, record) for key, record in tables.unseen.items() if key[0] == tenant and key not in tables.records
-        ]
+        self.gaps = [(cause, record) for _, cause, record in open_gaps(tables, tenant)]
         self.dead = [
             one
             for (of_log, (place, _)), one in tables.dead.items()
-            if (of_log, one.row.tenant) == (log, tenant) and counts_as_accepted(place.topic)
+            if of_log in self.logs and one.row.tenant == tenant and counts_as_accepted(place.topic)
         ]
 
     def accounted(self, rows: Sequence[RecordRow], *, variants: bool) -> int:
@@ -71,7 +97,7 @@ class _Count:
 
     def _is_accounted(self, row: RecordRow) -> bool:
         position = row.record.arrival.position
-        of_log = position is not UNSET and position.log == self.log
+        of_log = position is not UNSET and position.log in self.logs
         return of_log and row.stream in ACCOUNTED_STREAMS and not row.worker_made
 
     def named(self, rows: Sequence[RecordRow]) -> set[str]:
@@ -91,7 +117,7 @@ class _Count:
         return kept, lost
 
     def buckets(self) -> set[Bucket]:
-        counted = {(key[1], key[2]) for log, key in self.tables.entries if log == self.log and key[0] == self.tenant}
+        counted = {(key[1], key[2]) for log, key in self.tables.entries if log in self.logs and key[0] == self.tenant}
         return (
             counted
             | {_bucket_of(row.record) for row in self.rows if self._is_accounted(row) or row.record.envelope.parts}
@@ -106,13 +132,13 @@ class _Count:
         named = self.named(rows)
         states = (self.tables.targets.get((self.tenant, one)) for one in named)
         parts_kept, parts_lost = self.parts_ended(rows)
-        key = (self.log, (self.tenant, account, start))
+        keys = [(log, (self.tenant, account, start)) for log in self.logs]
         return BucketTally(
             account=account,
             start=start,
-            entries=self.tables.entries[key] - dead.count(False),
+            entries=sum(self.tables.entries[key] for key in keys) - dead.count(False),
             kept=self.accounted(rows, variants=False),
-            duplicates=self.tables.duplicates[key],
+            duplicates=sum(self.tables.duplicates[key] for key in keys),
             variants=self.accounted(rows, variants=True),
             dead=dead.count(True),
             gaps=sum(_bucket_of(record) == here for _, record in self.gaps),

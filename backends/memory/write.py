@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from backends.memory.tables import Dead, Gap, Named, Target
 from broker.core.erasure import LossReason, TargetFacts, TargetState, receive, settle
 from broker.core.model import ErasureOutcome, PartState
-from broker.core.topics import Stream
+from broker.core.ports import Progress
+from broker.core.topics import Stream, split_topic
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from broker.core.erasure import Decision
     from broker.core.model import ReceiptOutcome
     from broker.core.plan import KeepPlan
+    from broker.core.ports import Adoption
 
 _MADE_GOOD = {LossReason.GONE, LossReason.EXPIRED}
 _ANSWERED = {ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT}
@@ -29,6 +31,17 @@ def carry_out(tables: Tables, plan: KeepPlan, log: str, now: datetime) -> None:
     _write_dead(tables, plan, log)
     _count(tables, plan, log)
     _settle_targets(tables, plan, now)
+
+
+def succeed(tables: Tables, adoption: Adoption) -> None:
+    """A log takes another one's place for a tenant, and that of all it had taken the place of."""
+    involved = {adoption.log, adoption.predecessor}
+    for (log, place), one in list(tables.progress.items()):
+        if split_topic(place.topic)[0] == adoption.tenant and involved & {log, one.successor}:
+            successor = None if log == adoption.log else adoption.log
+            tables.progress[log, place] = replace(one, successor=successor)
+    for place, offset in adoption.starts.items():
+        tables.progress.setdefault((adoption.log, place), Progress(start=offset, next=offset))
 
 
 def _add_rows(tables: Tables, plan: KeepPlan, now: datetime) -> None:

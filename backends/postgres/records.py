@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from backends.postgres import claims, keep, rows, tally
 from backends.postgres.connections import Database, PostgresOptions
@@ -12,12 +12,13 @@ from broker.core.errors import StoreUnavailableError, UnstorableError
 from broker.core.plan import record_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from backends.postgres.connections import Connection, Dsn
     from broker.core.model import Record
     from broker.core.ports import (
+        Adoption,
         Answer,
         Arrived,
         ClaimedTarget,
@@ -26,12 +27,16 @@ if TYPE_CHECKING:
         KeptPart,
         KeptRecord,
         KeptTarget,
+        Loss,
         LostPart,
+        OpenGap,
         Progress,
         SealedRecord,
         Tally,
     )
     from broker.core.topics import TopicPartition
+
+T = TypeVar("T")
 
 _CONFLICT_ATTEMPTS = 5
 _LARGEST_RECORD_BYTES = 256 * 1024 * 1024
@@ -59,15 +64,21 @@ class PostgresRecords:
         if not batch:
             return ()
         _check_sizes(one.record for one in batch)
+        return await self._unless_in_conflict(lambda connection: self._keep(connection, batch))
+
+    async def _keep(self, connection: Connection, batch: Sequence[Arrived]) -> Sequence[Answer]:
+        return await keep.keep_batch(connection, batch, self._clock())
+
+    async def _unless_in_conflict(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         for _ in range(_CONFLICT_ATTEMPTS):
             try:
-                return await self._database.transact(lambda connection: self._keep(connection, batch))
+                return await self._database.transact(work)
             except ConflictError:
                 continue
         raise StoreUnavailableError("others keep the same records at this moment: keep the batch again")
 
-    async def _keep(self, connection: Connection, batch: Sequence[Arrived]) -> Sequence[Answer]:
-        return await keep.keep_batch(connection, batch, self._clock())
+    async def accept_loss(self, loss: Loss, gap: Record) -> None:
+        await self._unless_in_conflict(lambda connection: keep.accept_loss(connection, loss, gap, self._clock()))
 
     async def keep_act(self, record: Record) -> None:
         _check_sizes([record])
@@ -80,6 +91,15 @@ class PostgresRecords:
             kept_at=self._clock(),
         )
         await self._database.transact(lambda connection: keep.keep_act(connection, row))
+
+    async def adopt(self, adoption: Adoption) -> None:
+        await self._unless_in_conflict(lambda connection: keep.adopt(connection, adoption, self._clock()))
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for row in await self._database.fetch(query("records/read_other_logs"), log, list(topics)):
+            found.setdefault(row["topic"], set()).add(row["log"])
+        return {topic: frozenset(logs) for topic, logs in found.items()}
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
         return rows.progress_of(await self._database.fetch(query("records/read_progress"), log, list(topics)))
@@ -130,6 +150,9 @@ class PostgresRecords:
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
         found = await self._database.fetch(query("records/read_dead_letters"), tenant, settled)
         return [rows.dead_entry(row) for row in found]
+
+    def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
+        return self._database.stream(query("records/read_gaps"), tenant, prefetch=_PREFETCH_ROWS, read=rows.open_gap)
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
         return await self._database.transact(

@@ -18,6 +18,7 @@ from broker.core.ports import (
     KeptRecord,
     KeptTarget,
     LostPart,
+    OpenGap,
     Progress,
     SealedRecord,
 )
@@ -215,18 +216,24 @@ def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
 def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
     """Progress by partition; rows that say nothing yet are left out."""
     return {
-        TopicPartition(row["topic"], row["partition"]): Progress(
-            start=row["start_offset"],
-            next=row["next_offset"],
-            duplicates=row["duplicates"],
-            redriven=row["redriven"],
-            lost=row["lost"],
-            keep_seq=row["keep_seq"],
-            last_event_id=row["last_event_id"],
-        )
+        TopicPartition(row["topic"], row["partition"]): one_progress(row)
         for row in rows
         if row["next_offset"] is not None
     }
+
+
+def one_progress(row: asyncpg.Record) -> Progress:
+    """The progress of one row."""
+    return Progress(
+        start=row["start_offset"],
+        next=row["next_offset"],
+        duplicates=row["duplicates"],
+        redriven=row["redriven"],
+        lost=row["lost"],
+        keep_seq=row["keep_seq"],
+        last_event_id=row["last_event_id"],
+        successor=row["successor"],
+    )
 
 
 def existing_of(row: asyncpg.Record) -> Existing:
@@ -346,6 +353,18 @@ def dead_entry(row: asyncpg.Record) -> DeadEntry:
         attempts=row["attempts"],
         at=row["at"],
         state=row["state"],
+    )
+
+
+def open_gap(row: asyncpg.Record) -> OpenGap:
+    """A gap that is open."""
+    return OpenGap(
+        tenant=row["tenant"],
+        cause=row["cause"],
+        record_id=row["record_id"],
+        account=row["account"],
+        stream=row["stream"],
+        at=row["received_at"],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from backends.postgres.rows import progress_of
+from backends.postgres.rows import one_progress, progress_of
 from backends.postgres.sql import query
 from broker.core.ports import BucketTally, Tally
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
@@ -27,7 +27,9 @@ async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool)
     await connection.execute(query("plan_freely"))
     topics = [topic_name(tenant, stream) for stream in ACCOUNTED_STREAMS]
     progress = progress_of(await connection.fetch(query("records/read_progress"), log, topics))
-    arguments = (tenant, log, list(ACCOUNTED_STREAMS), topics)
+    before = await connection.fetch(query("records/read_before"), tenant, log, topics)
+    logs = sorted({log, *(row["log"] for row in before)})
+    arguments = (tenant, logs, list(ACCOUNTED_STREAMS), topics)
     figures = _figures(await connection.fetch(query("records/tally_totals"), *arguments))
     by_bucket = await connection.fetch(query("records/tally_buckets"), *arguments) if buckets else []
     return Tally(
@@ -42,6 +44,7 @@ async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool)
         targets=figures["targets"][""],
         target_states=+figures["target_states"],
         buckets=_buckets(by_bucket),
+        before=[one_progress(row) for row in before],
     )
 
 

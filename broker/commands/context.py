@@ -27,7 +27,7 @@ Json = Annotated[
     bool, typer.Option("--json", metavar=" ", help="Print one JSON document on standard output, and nothing else.")
 ]
 TenantName = Annotated[str | None, typer.Option("--tenant", "-t", metavar="NAME", help="This tenant only.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why you do it; kept with the act.")]
+Reason = Annotated[str, typer.Option("--reason", "--why", metavar="WHY", help="Why you do it; kept with the act.")]
 By = Annotated[
     str | None, typer.Option("--by", metavar="WHO", help="Who does it, if not the account that runs this command.")
 ]

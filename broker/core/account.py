@@ -86,16 +86,18 @@ class Account:
 def draw(tally: Tally, bounds: Mapping[TopicPartition, Bounds]) -> Account:
     """The account of one tenant, from the store's snapshot and the offsets of its accounted topics."""
     at = {place: tally.progress.get(place) or Progress(start=b.first, next=b.first) for place, b in bounds.items()}
-    redriven = sum(one.redriven for one in at.values())
+    counted = [*at.values(), *tally.before]
+    before = sum(one.next - one.start for one in tally.before)
+    redriven = sum(one.redriven for one in counted)
     states = Counter(tally.target_states)
     return Account(
-        accepted=sum(bounds[place].end - one.start for place, one in at.items()) - redriven,
+        accepted=sum(bounds[place].end - one.start for place, one in at.items()) + before - redriven,
         kept=tally.kept,
-        duplicates=sum(one.duplicates for one in at.values()),
+        duplicates=sum(one.duplicates for one in counted),
         variants=tally.variants,
         dead=tally.dead,
         unprocessed=sum(bounds[place].end - one.next for place, one in at.items()),
-        lost=sum(one.lost for one in at.values()),
+        lost=sum(one.lost for one in counted),
         gaps=sum(tally.gaps.values()),
         gaps_by_cause=dict(tally.gaps),
         parts=tally.parts,

@@ -121,6 +121,24 @@ class AlteredRecordError(PermanentError):
     code: ClassVar[str] = "altered_record"
 
 
+class AdoptionRefusedError(PermanentError):
+    """A log can't take the other one's place: something of the old one would be left behind. Nothing was written."""
+
+    code: ClassVar[str] = "adoption_refused"
+
+
+class LossRefusedError(PermanentError):
+    """What is to be accepted as lost is not: it does not begin where the store stands. Nothing was written."""
+
+    code: ClassVar[str] = "loss_refused"
+
+
+class TopicRefusedError(PermanentError):
+    """The log refuses to create or to change a topic for what is asked; the message has its reason."""
+
+    code: ClassVar[str] = "topic_refused"
+
+
 class BlobExistsError(PermanentError):
     """A blob lies there already; blobs are written once."""
 
@@ -128,14 +146,14 @@ class BlobExistsError(PermanentError):
 
 
 class OffsetGapError(FatalError):
-    """Entries between the store's progress and the batch are missing: restore the log."""
+    """Entries between the store's progress and the batch are missing: restore the log, or accept the loss."""
 
     code: ClassVar[str] = "offset_gap"
 
     def __init__(self, *, topic: str, partition: int, expected: int, found: int) -> None:
         super().__init__(
             f"{topic}[{partition}]: the store is at offset {expected}, the log goes on at {found}; "
-            "nothing was written. Restore the log"
+            "nothing was written. Restore the log, or accept the loss: custody gap accept"
         )
         self.topic = topic
         self.partition = partition

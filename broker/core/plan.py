@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 
 from broker.core import codec, identity
-from broker.core.errors import OffsetGapError, UnstorableError
+from broker.core.errors import LogChangedError, OffsetGapError, UnstorableError
 from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Record, Relation
 from broker.core.ports import Answer, DeadLetter, ErasurePolicy, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
@@ -135,9 +135,14 @@ class Lookup:
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
     """The partition and offset an entry came from."""
-    position = arrived.record.arrival.position
+    return place_of_record(arrived.record)
+
+
+def place_of_record(record: Record) -> tuple[TopicPartition, int]:
+    """The partition and offset a record came from."""
+    position = record.arrival.position
     if position is UNSET:
-        message = f"record {arrived.record.envelope.record_id} has no place in the log"
+        message = f"record {record.envelope.record_id} has no place in the log"
         raise UnstorableError(message)
     return TopicPartition(position.topic, position.partition), position.offset
 
@@ -168,6 +173,8 @@ def plan_keep(
     now: datetime,
 ) -> KeepPlan:
     """The plan for a batch; `OffsetGapError` when entries between progress and the batch are missing.
+
+    `LogChangedError` when another log has taken the place of the one the batch comes from.
 
     `existing` is by (tenant, record id). `open_dead` are the dead letters of `lookup` that are not settled.
     """
@@ -204,6 +211,10 @@ class _Planner:
         if offset < before.next:
             self.plan.answers.append(self._replayed(arrived))
             return
+        if before.successor is not None:
+            raise LogChangedError(
+                f"{place.topic}[{place.partition}]: another log has taken this one's place; nothing more is kept of it"
+            )
         if offset > before.next:
             raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
         answer, counts = self._fresh(arrived, before)

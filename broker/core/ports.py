@@ -171,6 +171,10 @@ class EventLog(Protocol):
         """A group's committed next offsets."""
         ...
 
+    async def members(self, group: str) -> Mapping[TopicPartition, str]:
+        """Who reads a group's partitions now: the member's name; partitions that nobody reads are left out."""
+        ...
+
     async def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
         """Creates what is missing and gives back the names created; never takes partitions away."""
         ...
@@ -262,7 +266,8 @@ class Progress:
     """How far the store is in one partition. `start` is the first offset ever kept there.
 
     Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
-    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`.
+    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that
+    has taken this one's place: then nothing more is kept of this one.
     """
 
     start: int
@@ -272,6 +277,31 @@ class Progress:
     lost: int = 0
     keep_seq: int = 0
     last_event_id: str = ""
+    successor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Entries that a log lost before the store kept them: from `first` up to `end`, which is the first still there."""
+
+    log: str
+    place: TopicPartition
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """Log `log` takes the place of log `predecessor` for a tenant, and is kept from `starts` on.
+
+    `gaps` say of partitions of the old log that nobody knows what lay past the store's progress there.
+    """
+
+    tenant: str
+    log: str
+    predecessor: str
+    starts: Mapping[TopicPartition, int]
+    gaps: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,12 +396,28 @@ class DeadEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenGap:
+    """Something known to be missing or unreadable, and the record that says so.
+
+    Of the cause `outbound_unseen` it is the missing message itself that `record_id` names: a status spoke of it.
+    `stream` is that of the entry which told; empty where there was none. `at`: when that was received.
+    """
+
+    tenant: str
+    cause: str
+    record_id: str
+    account: str
+    stream: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """What the store holds of a tenant, counted from rows in one snapshot (docs: the account).
 
-    `progress` is per partition of the accounted streams. `targets` counts the distinct targets that kept and
-    variant rows name; `target_states` counts rows, so that a missing row shows. `days` is per (account, 15-minute
-    UTC bucket).
+    `progress` is per partition of the accounted streams, `before` that of logs whose place this one has taken.
+    `targets` counts the distinct targets that kept and variant rows name; `target_states` counts rows, so that a
+    missing row shows. `days` is per (account, 15-minute UTC bucket).
     """
 
     progress: Mapping[TopicPartition, Progress]
@@ -385,6 +431,7 @@ class Tally:
     targets: int
     target_states: Mapping[str, int]
     buckets: Sequence[BucketTally] = ()
+    before: Sequence[Progress] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +468,25 @@ class RecordStore(Protocol):
 
     async def keep_act(self, record: Record) -> None:
         """Keeps what an operator did: a record without a place in the log."""
+        ...
+
+    async def accept_loss(self, loss: Loss, gap: Record) -> None:
+        """Moves progress past entries that the log lost, counts them as lost and keeps the gap record that says so.
+
+        One transaction. The same loss again changes nothing. `LossRefusedError`: progress is not at its first offset;
+        nothing was written.
+        """
+        ...
+
+    async def adopt(self, adoption: Adoption) -> None:
+        """Lets a log take another one's place, in one transaction; the same again changes nothing.
+
+        `AdoptionRefusedError`: the store did not keep this tenant from that log, or a third has taken its place.
+        """
+        ...
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """By topic: other logs it was kept from, and that none has taken the place of."""
         ...
 
     async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
@@ -477,6 +543,10 @@ class RecordStore(Protocol):
 
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
         """Dead letters, oldest first; the settled ones too when asked."""
+        ...
+
+    def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
+        """Every open gap of a tenant, by cause and then oldest first, streamed; the derived ones among them."""
         ...
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
@@ -629,6 +699,7 @@ class Connector(Protocol):
 
 __all__ = [
     "Account",
+    "Adoption",
     "Answer",
     "Arrived",
     "BlobInfo",
@@ -651,10 +722,12 @@ __all__ = [
     "KeptRecord",
     "KeptTarget",
     "LogEntry",
+    "Loss",
     "LostPart",
     "MediaObject",
     "NewEntry",
     "OpenBlobs",
+    "OpenGap",
     "OpenPart",
     "Progress",
     "RecordStore",

@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from broker.core import codec, parcels
 from broker.core.delivery import code_of
-from broker.core.errors import LogChangedError, MalformedEntryError
+from broker.core.errors import FatalError, LogChangedError, MalformedEntryError, OffsetGapError
 from broker.core.metrics import Metrics
 from broker.core.model import KeptNotice, Kind, Origin
 from broker.core.ports import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from broker.core.model import Envelope, Record
     from broker.core.ports import (
         Answer,
+        Bounds,
         LogEntry,
         Progress,
     )
@@ -124,27 +125,58 @@ class Archive:
 
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Where the store stands in these partitions; stops those whose log is not the one they were kept from."""
-        progress = await self.store.progress(self.log.identity, sorted({place.topic for place in places}))
-        wanted = {place: one for place, one in progress.items() if place in places}
-        bounds = await self.log.bounds(sorted({place.topic for place in wanted}))
-        for place, one in wanted.items():
-            if not await self._is_same_log(place, one, bounds[place].first, bounds[place].end):
-                self._stop(place, one)
-        return {place: one.next for place, one in wanted.items()}
+        standing = await self._standing(places)
+        for place, others in (await self._from_other_logs(places - standing.keys())).items():
+            self._stop(place, _not_adopted(place, self.log.identity, others))
+        for place, (progress, bounds) in standing.items():
+            if not await self._is_same_log(place, progress, bounds):
+                self._stop(place, _changed(place, progress))
+            elif bounds.first > progress.next:
+                self._stop(place, _gap(place, progress, bounds))
+        return {place: min(progress.next, bounds.end) for place, (progress, bounds) in standing.items()}
 
-    async def _is_same_log(self, place: TopicPartition, progress: Progress, first: int, end: int) -> bool:
-        if end < progress.next:
+    async def mended(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Those of these stopped partitions whose log is, or is again, what the store goes on with; and from where."""
+        standing = await self._standing(places)
+        fresh = places - standing.keys()
+        adopted = fresh - (await self._from_other_logs(fresh)).keys()
+        firsts = await self.log.bounds(sorted({place.topic for place in adopted})) if adopted else {}
+        return {place: firsts[place].first for place in adopted & firsts.keys()} | {
+            place: progress.next
+            for place, (progress, bounds) in standing.items()
+            if await self._is_same_log(place, progress, bounds) and await self._goes_on(place, progress, bounds)
+        }
+
+    async def _from_other_logs(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, frozenset[str]]:
+        """Those of these partitions that were kept from another log, whose place this one has not taken."""
+        if not places:
+            return {}
+        others = await self.store.other_logs(self.log.identity, sorted({place.topic for place in places}))
+        return {place: others[place.topic] for place in places if place.topic in others}
+
+    async def _standing(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, tuple[Progress, Bounds]]:
+        """Where the store and the log stand in those of these partitions that the store has seen."""
+        topics = sorted({place.topic for place in places})
+        progress = await self.store.progress(self.log.identity, topics)
+        bounds = await self.log.bounds(topics)
+        return {place: (progress[place], bounds[place]) for place in places & progress.keys() & bounds.keys()}
+
+    async def _is_same_log(self, place: TopicPartition, progress: Progress, bounds: Bounds) -> bool:
+        if bounds.end < progress.next or progress.successor is not None:
             return False
-        if progress.next <= max(first, progress.start):
+        if not progress.last_event_id or progress.next <= max(bounds.first, progress.start):
             return True
         entries = await self.log.read(place, progress.next - 1, max_entries=1)
         return not entries or entries[0].event_id == progress.last_event_id
 
-    def _stop(self, place: TopicPartition, progress: Progress) -> None:
-        error = LogChangedError(
-            f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store "
-            "kept. Point Custody at the log it was kept from"
-        )
+    async def _goes_on(self, place: TopicPartition, progress: Progress, bounds: Bounds) -> bool:
+        """Whether the log has the entry at progress, or has come no further."""
+        if bounds.first > progress.next or bounds.end <= progress.next:
+            return bounds.first <= progress.next
+        entries = await self.log.read(place, progress.next, max_entries=1)
+        return bool(entries) and entries[0].offset == progress.next
+
+    def _stop(self, place: TopicPartition, error: FatalError) -> None:
         if self.delivery is None:
             raise error
         self.delivery.stop_partition(place, error)
@@ -174,6 +206,24 @@ class Archive:
             erase_after_seconds=tenant.erase_after_seconds,
             expires_at=max(deadlines, default=received_at + max(capabilities.media_life.values(), default=timedelta())),
         )
+
+
+def _changed(place: TopicPartition, progress: Progress) -> LogChangedError:
+    return LogChangedError(
+        f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store "
+        "kept. Point Custody at the log it was kept from"
+    )
+
+
+def _not_adopted(place: TopicPartition, log: str, others: frozenset[str]) -> LogChangedError:
+    return LogChangedError(
+        f"{place.topic}[{place.partition}]: kept from {', '.join(sorted(others))} so far, and this is {log}. "
+        "Point Custody at that log, or let this one take its place: custody log adopt"
+    )
+
+
+def _gap(place: TopicPartition, progress: Progress, bounds: Bounds) -> OffsetGapError:
+    return OffsetGapError(topic=place.topic, partition=place.partition, expected=progress.next, found=bounds.first)
 
 
 def redrive_of(entry: LogEntry) -> tuple[TopicPartition, int] | None:

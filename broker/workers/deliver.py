@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 import structlog
 
 from broker.core.delivery import Action, DeliveryPolicy, action_for, code_of
-from broker.core.errors import DeadLetterLimitError, OwnershipLostError, RetryableError, UnregisteredError
+from broker.core.errors import (
+    DeadLetterLimitError,
+    LogChangedError,
+    OffsetGapError,
+    OwnershipLostError,
+    RetryableError,
+    UnregisteredError,
+)
 from broker.core.metrics import Metrics
 from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
@@ -23,8 +30,11 @@ Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
 """Returns when a whole batch is done for good."""
 SetAside = Callable[[LogEntry, Exception, int], Awaitable[None]]
 """Puts one entry aside, with the error and how often it was tried."""
+Mended = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+"""Those of the stopped partitions that may go on now, and from which offset; raises retryable errors only."""
 
 _MENDED_BY_REGISTRY = frozenset({UnregisteredError.code})
+_MENDED_ELSEWHERE = frozenset({OffsetGapError.code, LogChangedError.code})
 _BEATS_BEFORE_RESUMING = 4
 
 logger = structlog.get_logger(__name__)
@@ -50,7 +60,10 @@ class Pulse:
 
 @dataclass(slots=True, kw_only=True)
 class Delivery:
-    """One worker's loop over one subscription."""
+    """One worker's loop over one subscription.
+
+    `mended` looks again at partitions that stopped for what the log lost: an operator may have seen to it meanwhile.
+    """
 
     worker: str
     subscription: Subscription
@@ -59,6 +72,7 @@ class Delivery:
     policy: DeliveryPolicy
     metrics: Metrics
     stop: asyncio.Event
+    mended: Mended | None = None
     idle_wait_seconds: float = 0.5
     pulse: Pulse = field(default_factory=Pulse)
     _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
@@ -71,7 +85,7 @@ class Delivery:
         try:
             while not self.stop.is_set():
                 self.pulse.beats += 1
-                self._resume_mended()
+                await self._resume_mended()
                 batch = await (ahead or self._fetch_task())
                 ahead = self._fetch_task()
                 done: dict[TopicPartition, int] = {}
@@ -83,14 +97,39 @@ class Delivery:
             await _discard(ahead)
             await self.subscription.close()
 
-    def _resume_mended(self) -> None:
-        """Tries partitions again that stopped for what a change of the registry mends."""
-        if self.pulse.beats < self._resume_at:
+    async def _resume_mended(self) -> None:
+        """Goes on with partitions that stopped for what others mend: the registry, the log, or who accepts a loss."""
+        if not self.pulse.stopped or self.pulse.beats < self._resume_at:
             return
-        mended = frozenset(place for place, code in self.pulse.stopped.items() if code in _MENDED_BY_REGISTRY)
+        self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
+        mended = self._stopped_for(_MENDED_BY_REGISTRY)
+        for place, offset in (await self._mended_elsewhere()).items():
+            logger.info(
+                "partition goes on",
+                action="delivery.mended",
+                worker=self.worker,
+                topic=place.topic,
+                partition=place.partition,
+                offset=offset,
+            )
+            self.subscription.seek(place, offset)
+            mended |= {place}
         for place in mended:
             del self.pulse.stopped[place]
         self.subscription.resume(mended)
+
+    async def _mended_elsewhere(self) -> Mapping[TopicPartition, int]:
+        asked = self._stopped_for(_MENDED_ELSEWHERE) & self.subscription.assignment
+        if self.mended is None or not asked:
+            return {}
+        try:
+            return await self.mended(asked)
+        except RetryableError as error:
+            logger.warning("can't look", action="delivery.mended", worker=self.worker, code=error.code)
+            return {}
+
+    def _stopped_for(self, codes: frozenset[str]) -> frozenset[TopicPartition]:
+        return frozenset(place for place, code in self.pulse.stopped.items() if code in codes)
 
     def stop_partition(self, place: TopicPartition, error: Exception) -> None:
         """Fetches nothing more of a partition, and says why: a person has to look."""
@@ -175,12 +214,17 @@ class Delivery:
     async def _stop_one(self, error: Exception, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
         """Stops the partition at fault; the others of the batch are tried without it."""
         places = list(dict.fromkeys(entry.place for entry in batch))
-        if len(places) == 1:
+        if len(places) > 1:
+            for place in places:
+                await self._deliver([entry for entry in batch if entry.place == place], done)
+            return
+        before = [entry for entry in batch if isinstance(error, OffsetGapError) and entry.offset < error.expected]
+        if before and len(before) < len(batch):
+            await self._deliver(before, done)  # up to the hole, which then is what an operator can accept
+            batch = batch[len(before) :]
+        if places[0] not in self.pulse.stopped:
             self.stop_partition(places[0], error)
             self.subscription.seek(places[0], batch[0].offset)
-            return
-        for place in places:
-            await self._deliver([entry for entry in batch if entry.place == place], done)
 
     async def _give_up_on(
         self, entry: LogEntry, error: Exception, attempts: int, done: dict[TopicPartition, int]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from broker.core import identity
 from broker.core.codec import ACT_ENCODING, PART_ENCODING, RECEIPT_ENCODING, canonical
 from broker.core.entropy import drawn
+from broker.core.losses import LOST
 from broker.core.model import (
     Arrival,
     Content,
@@ -19,13 +22,15 @@ from broker.core.model import (
     Record,
     Relation,
 )
+from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from broker.core.identity import TenantKey
     from broker.core.model import EraseCommand, FetchTask, PartOutcome, ReceiptOutcome
-    from broker.core.ports import DeadLetter, Entropy, LogEntry
+    from broker.core.ports import DeadLetter, Entropy, LogEntry, Loss
+    from broker.core.topics import TopicPartition
 
 WORKER_VERSION = "worker/1"
 
@@ -125,6 +130,70 @@ def gap_record(  # noqa: PLR0913 - what is known of an entry that may be unreada
         content=Content(encoding=ACT_ENCODING, data=data),
     )
     return placed(record, entry, log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostEntries:
+    """The content of a `gap` record of type `lost`: offsets `first` up to, and without, `end`; absent if unknown."""
+
+    topic: str
+    partition: int
+    first: int
+    salt: bytes
+    end: int | UnsetType = UNSET
+
+
+def loss_record(loss: Loss, *, key: TenantKey, now: datetime, entropy: Entropy) -> Record:
+    """The one gap record for all entries of a loss. Its place in the log is that of the first of them."""
+    place = loss.place
+    lost = LostEntries(
+        topic=place.topic,
+        partition=place.partition,
+        first=loss.first,
+        end=loss.end,
+        salt=entropy(identity.SALT_BYTES),
+    )
+    native_key = (LOST, loss.log, place.topic, str(place.partition), str(loss.first), str(loss.end))
+    return _lost_record(lost, loss.log, native_key, key=key, now=now)
+
+
+def end_unknown_record(  # noqa: PLR0913 - a place in a log, and what every record is made with
+    log: str,
+    place: TopicPartition,
+    *,
+    first: int,
+    successor: str,
+    key: TenantKey,
+    now: datetime,
+    entropy: Entropy,
+) -> Record:
+    """The gap record for whatever lay past `first` in a log that can't be looked at any more."""
+    lost = LostEntries(topic=place.topic, partition=place.partition, first=first, salt=entropy(identity.SALT_BYTES))
+    native_key = (LOST, log, place.topic, str(place.partition), str(first), "succeeded", successor)
+    return _lost_record(lost, log, native_key, key=key, now=now)
+
+
+def _lost_record(lost: LostEntries, log: str, native_key: tuple[str, ...], *, key: TenantKey, now: datetime) -> Record:
+    data = canonical(lost)
+    envelope = Envelope(
+        record_id=key.record_id(provider="custody", account="unknown", kind=Kind.GAP, native_key=native_key),
+        tenant=split_topic(lost.topic)[0],
+        account="unknown",
+        provider="custody",
+        kind=Kind.GAP,
+        type=LOST,
+        direction=Direction.INTERNAL,
+        conversation=key.conversation(provider="custody", account="unknown", thread=()),
+        occurred_at=now,
+        content_digest=identity.content_digest(salt=lost.salt, data=data),
+    )
+    arrival = _made_at(now, envelope.record_id)
+    position = Position(log=log, topic=lost.topic, partition=lost.partition, offset=lost.first)
+    return Record(
+        envelope=envelope,
+        arrival=replace(arrival, position=position),
+        content=Content(encoding=ACT_ENCODING, data=data),
+    )
 
 
 def placed(record: Record, entry: LogEntry, log: str) -> Record:

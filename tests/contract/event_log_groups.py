@@ -51,6 +51,20 @@ async def pair(logs: LogFactory, topic: str) -> tuple[Subscription, Subscription
 
 
 class GroupCases:
+    async def test_who_reads_what_is_told(self, logs: LogFactory) -> None:
+        log = await logs.open()
+        topic = await make_topic(log)
+        assert await log.members("readers") == {}
+        one, other = await pair(logs, topic)
+        found = await log.members("readers")
+        assert found.keys() == places(topic)
+        by_name = {name: {place for place, of in found.items() if of == name} for name in set(found.values())}
+        assert sorted(map(sorted, by_name.values())) == sorted(map(sorted, (one.assignment, other.assignment)))
+        assert await log.members("nobody") == {}
+        await other.close()
+        await settle([one], sharing(topic, one))
+        assert len(set((await log.members("readers")).values())) == 1
+
     async def test_members_share_evenly_and_read_everything_once(self, logs: LogFactory) -> None:
         log = await logs.open()
         topic = await make_topic(log)

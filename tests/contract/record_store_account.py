@@ -29,7 +29,7 @@ async def account_of(bench: Bench) -> Account:
         assert one.targets == one.erased + one.already_gone + one.residue + one.expired + one.open
     for name in ("kept", "duplicates", "variants", "dead", "gaps", "parts", "parts_kept", "parts_lost"):
         assert getattr(by_day, name) == getattr(account, name), name
-    assert by_day.accepted == account.accepted - account.unprocessed
+    assert by_day.accepted == account.accepted - account.unprocessed - account.lost
     return account
 
 

@@ -49,6 +49,7 @@ CHANGEABLE = {
         "lost",
         "keep_seq",
         "last_event_id",
+        "successor",
     },
     "custody_pas.targets": {"state", "reason", "due_at", "attempt", "changed_at"},
     "custody_pas.gaps": {"state"},

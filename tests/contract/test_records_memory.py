@@ -9,6 +9,8 @@ import pytest
 from backends.memory import MemoryRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
+from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 
@@ -50,4 +52,16 @@ class TestMemoryReceipts(ReceiptContract):
 
 
 class TestMemoryAccount(AccountContract):
+    pass
+
+
+class TestMemoryLosses(LossContract):
+    pass
+
+
+class TestMemoryGaps(GapContract):
+    pass
+
+
+class TestMemorySuccession(SuccessionContract):
     pass

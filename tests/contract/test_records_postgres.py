@@ -10,6 +10,8 @@ import pytest_asyncio
 from backends.postgres.records import PostgresRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
+from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
 from tests.stores import as_writer, execute, store_database
@@ -62,4 +64,16 @@ class TestPostgresReceipts(ReceiptContract):
 
 
 class TestPostgresAccount(AccountContract):
+    pass
+
+
+class TestPostgresLosses(LossContract):
+    pass
+
+
+class TestPostgresGaps(GapContract):
+    pass
+
+
+class TestPostgresSuccession(SuccessionContract):
     pass

@@ -18,9 +18,10 @@ from tests.e2e.installation import said
 from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
-    *("demo", "init", "check", "run", "simulate", "report", "show", "parse"),
+    *("demo", "init", "check", "run", "simulate", "report", "lag", "show", "parse"),
     *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "blocked accept"),
-    *("part list", "part refetch"),
+    *("part list", "part refetch", "gap list", "gap accept", "log show", "log adopt"),
+    *("topics plan", "topics apply", "topics acls"),
     *("tenant list", "tenant check", "tenant apply", "account list", "account check", "account apply"),
 ]
 ROOT = Path(__file__).parents[2]

@@ -279,3 +279,58 @@ async def test_a_server_that_does_not_answer_is_exit_code_3(here: Installation) 
         assert (said.code, said.out) == (3, ""), said
         assert len(said.err.splitlines()) == 1, said.err
     assert (await here.custody("check", "--offline")).code == 4
+
+
+async def test_topics_are_planned_and_applied(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = await here.custody("topics", "plan", "--json")
+    assert (same.code, same.document["changes_anything"]) == (0, False), same.err
+    assert "nothing to change" in (await here.custody("topics", "plan")).out
+
+    monkeypatch.setenv("CUSTODY_RETENTION_DAYS", "21")
+    plan = await here.custody("topics", "plan", "--json")
+    assert plan.code == 5, plan.err
+    changes = {one["topic"]: one for one in plan.document["changes"]}
+    name = f"custody.{TENANT}.messages.v1"
+    assert (changes[name]["what"], changes[name]["becomes"]) == ("retention_seconds", str(21 * 86_400))
+    assert f"custody.{TENANT}.dead.v1" not in changes
+    assert name in (await here.custody("topics", "plan", "--tenant", TENANT)).out
+
+    done = await here.custody("topics", "apply", "--json")
+    assert (done.code, done.document["changes"]) == (0, plan.document["changes"])
+    again = await here.custody("topics", "apply", "--json")
+    assert (again.code, again.document["changes_anything"]) == (0, False)
+
+    monkeypatch.setenv("CUSTODY_PARTITIONS", "64")
+    assert (await here.custody("topics", "plan")).code == 0, "a warning is no problem"
+    grown = await here.custody("topics", "plan", "--grow", "--json")
+    assert (grown.code, grown.document["changes_anything"]) == (4, False)
+
+
+async def test_access_lists_are_printed_as_commands(here: Installation) -> None:
+    said = await here.custody("topics", "acls", "--tenant", TENANT)
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert [one for one in lines if one.startswith("#")][:2] == ["# edge", "# archive"]
+    assert all(one.startswith(("#", "kafka-acls.sh ")) for one in lines)
+    chosen = await here.custody(
+        *("topics", "acls", "--tenant", TENANT, "--role", "subscriber", "--principal", "User:desk", "--json")
+    )
+    assert {(one["role"], one["principal"]) for one in chosen.document} == {("subscriber", "User:desk")}
+    assert f"--group {TENANT}. --resource-pattern-type prefixed" in chosen.document[1]["command"]
+    assert (await here.custody("topics", "acls", "--tenant", TENANT, "--role", "nobody")).code == 2
+    assert (await here.custody("topics", "acls", "--tenant", "nobody")).code == 2
+
+
+async def test_lag_is_told_by_partition_and_group(here: Installation) -> None:
+    said = await here.custody("lag", "--tenant", TENANT, "--json")
+    assert said.code == 0, said.err
+    rows = said.document["partitions"]
+    assert {one["group"] for one in rows} == {"archive", "media", "fetch", "erase"}
+    assert {one["tenant"] for one in rows} == {TENANT}
+    assert {(one["lag"], one["lost"], one["stopped"], one["owner"]) for one in rows} == {(0, 0, None, None)}
+    assert said.document["dead"] == {TENANT: 0}
+    everybody = await here.custody("lag", "--json")
+    assert {one["group"] for one in everybody.document["partitions"]} > {"claim"}
+    plain = await here.custody("lag")
+    assert f"dead letters open of {TENANT}: 0" in plain.out
+    assert (await here.custody("lag", "--health", "ftp://x")).code == 2

@@ -24,8 +24,10 @@ from backends.memory import MemoryRecords
 from backends.postgres.records import PostgresRecords
 from broker.core.account import draw, of_bucket
 from broker.core.erasure import LossReason
-from broker.core.errors import OffsetGapError
+from broker.core.errors import LossRefusedError, OffsetGapError
 from broker.core.model import ErasureOutcome
+from broker.core.ports import Loss
+from broker.workers.records import loss_record
 from tests.records import LOG, NOON, TENANT, Desk, Time, target_of, where
 from tests.stores import as_writer, execute, store_database
 
@@ -72,6 +74,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.messages: list[Record] = []
         self.dead: list[tuple[Record, Arrived]] = []
         self.commanded: list[tuple[str, int]] = []
+        self.lost: list[Loss] = []
 
     def run(self, work: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -171,6 +174,23 @@ class StoreMachine(RuleBasedStateMachine):
                 self.run(store.keep(entries))
             assert caught.value.expected == self._next(place)
 
+    @precondition(lambda self: self.log)
+    @rule(data=st.data(), count=st.integers(1, 4), back=st.integers(-1, 1))
+    def accept_a_loss(self, data: st.DataObject, count: int, back: int) -> None:
+        """Of what is in the log and not kept yet; refused where it does not begin at progress."""
+        place = data.draw(st.sampled_from(sorted(self.log)))
+        at = self._next(place)
+        first = max(0, at - back)
+        loss = Loss(log=LOG, place=place, first=first, end=min(first + count, len(self.log[place])))
+        gap = loss_record(loss, key=self.desk.key, now=self.time.now, entropy=self.desk.random.randbytes)
+        if loss in self.lost or (at and first == at < loss.end):
+            self.lost.append(loss)
+            self.both(lambda store: store.accept_loss(loss, gap))
+            return
+        for store in (self.postgres, self.memory):
+            with pytest.raises(LossRefusedError):
+                self.run(store.accept_loss(loss, gap))
+
     @rule(limit=st.integers(1, 3), minutes=st.integers(1, 30))
     def claim(self, limit: int, minutes: int) -> None:
         lease = timedelta(minutes=minutes)
@@ -201,13 +221,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(_targets)
         self.both(_parts)
         self.both(_lost_parts)
+        self.both(_gaps)
 
     @invariant()
     def the_sums_hold(self) -> None:
         tally = self.both(lambda store: store.tally(TENANT, LOG, buckets=True))
         account = draw(tally, self.desk.bounds())
         assert account.accepted == (
-            account.kept + account.duplicates + account.variants + account.dead + account.unprocessed
+            account.kept + account.duplicates + account.variants + account.dead + account.unprocessed + account.lost
         )
         assert account.targets == (
             account.erased + account.already_gone + account.residue + account.expired + account.open
@@ -234,6 +255,10 @@ async def _parts(store: RecordStore) -> Sequence[object]:
 
 async def _lost_parts(store: RecordStore) -> Sequence[object]:
     return sorted([one async for one in store.lost_parts(TENANT)], key=lambda one: (one.record_id, one.number))
+
+
+async def _gaps(store: RecordStore) -> Sequence[object]:
+    return [one async for one in store.gaps(TENANT)]
 
 
 def test_postgres_and_memory_agree_on_everything(postgres_server: SharedPostgres) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker.core.ports import Bounds
-from broker.core.topics import TopicPartition, split_topic
+from broker.core.topics import TopicPartition, TopicSpec, split_topic
 from broker.log.postgres.errors import UnknownTopicError, guarded
 from broker.log.postgres.queries import queries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from broker.core.topics import TopicSpec
     from broker.log.postgres.connections import Connections
 
 
@@ -54,6 +53,16 @@ class Catalog:
             await connection.execute(queries()["set_retention"], names, retentions)
         return [name for (name,) in made]
 
+    @guarded("describing topics")
+    async def describe(self, topics: Sequence[str]) -> Mapping[str, TopicSpec]:
+        """How these topics are; those that do not exist are left out."""
+        async with self._connections.borrow() as connection:
+            rows = await connection.fetch(queries()["describe_topics"], list(topics))
+        return {
+            name: TopicSpec(name=name, partitions=partitions, retention_seconds=retention)
+            for name, partitions, retention in rows
+        }
+
     @guarded("listing topics")
     async def names(self) -> Sequence[str]:
         """See `EventLog.topics`."""
@@ -66,6 +75,13 @@ class Catalog:
         async with self._connections.borrow() as connection:
             rows = await connection.fetch(queries()["bounds"], list(topics))
         return {TopicPartition(name, partition): Bounds(first=first, end=end) for name, partition, first, end in rows}
+
+    @guarded("listing members")
+    async def owners(self, group: str) -> Mapping[TopicPartition, str]:
+        """See `EventLog.members`."""
+        async with self._connections.borrow() as connection:
+            rows = await connection.fetch(queries()["list_owners"], group)
+        return {TopicPartition(name, partition): str(owner) for name, partition, owner in rows}
 
     @guarded("reading committed offsets")
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:

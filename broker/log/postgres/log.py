@@ -127,6 +127,9 @@ class PostgresLog:
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         return await self._catalog.committed(group, topics)
 
+    async def members(self, group: str) -> Mapping[TopicPartition, str]:
+        return await self._catalog.owners(group)
+
     async def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
         """See `EventLog.create_topics`.
 
@@ -136,6 +139,10 @@ class PostgresLog:
         created = await self._catalog.create(specs)
         self._wakeups.regrouped(None)
         return created
+
+    async def describe_topics(self, topics: Sequence[str]) -> Mapping[str, TopicSpec]:
+        """How these topics are now; those that do not exist are left out."""
+        return await self._catalog.describe(topics)
 
     async def topics(self) -> Sequence[str]:
         return await self._catalog.names()

@@ -53,6 +53,16 @@ JOIN custody_log.topics AS t USING (topic_id)
 WHERE c.group_id = $1
 ORDER BY c.partition_id
 
+-- list_owners --
+-- Who reads which partition for a group, of its members that are alive. $1 group's name.
+SELECT t.name, p.partition, c.owner
+FROM custody_log.groups AS g
+JOIN custody_log.claims AS c USING (group_id)
+JOIN custody_log.members AS m ON m.group_id = g.group_id AND m.member_id = c.owner
+JOIN custody_log.log_partitions AS p USING (partition_id)
+JOIN custody_log.topics AS t USING (topic_id)
+WHERE g.name = $1 AND m.lease_until >= pg_catalog.clock_timestamp()
+
 -- take_claims --
 -- Makes a member the owner, under a new epoch. Only under the group's lock. $1 group, $2 partition ids, $3 member.
 UPDATE custody_log.claims

@@ -29,6 +29,10 @@ WHERE t.name = s.name AND t.retention_seconds IS DISTINCT FROM s.retention_secon
 -- Every topic there is.
 SELECT name FROM custody_log.topics ORDER BY name
 
+-- describe_topics --
+-- How topics are: partitions, and retention in seconds (null: until trimmed). $1 names.
+SELECT name, partition_count, retention_seconds FROM custody_log.topics WHERE name = ANY ($1::text[])
+
 -- find_partitions --
 -- The partitions of some topics, in order. $1 names.
 SELECT t.name, p.partition_id

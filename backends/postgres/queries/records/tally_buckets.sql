@@ -1,9 +1,9 @@
 -- The same figures by account and quarter of an hour. An entry tried again counts where its other try does.
--- $1 tenant, $2 log, $3 the streams whose entries are accounted, $4 their topics.
+-- $1 tenant, $2 logs, $3 the streams whose entries are accounted, $4 their topics.
 WITH kept AS MATERIALIZED (  -- read once: these rows are wide
     SELECT record_id, account, part_count, target_ids, variant_of IS NOT NULL AS variant,
            date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00') AS start,
-           log = $2 AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
+           log = ANY ($2::text[]) AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
     FROM custody_pas.records
     WHERE tenant = $1
 ), result AS (
@@ -18,7 +18,7 @@ WITH kept AS MATERIALIZED (  -- read once: these rows are wide
 ), dead AS (
     SELECT account, state, date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00') AS start
     FROM custody_pas.dead_letters
-    WHERE tenant = $1 AND log = $2 AND topic = ANY ($4::text[])
+    WHERE tenant = $1 AND log = ANY ($2::text[]) AND topic = ANY ($4::text[])
 )
 SELECT account, start, CASE WHEN variant THEN 'variants' ELSE 'kept' END AS name, '' AS label, count(*) AS amount
 FROM kept
@@ -67,5 +67,5 @@ SELECT account, start, 'entries', '', -count(*) FROM dead WHERE state = 'settled
 UNION ALL
 SELECT account, bucket, figure.name, '', sum(figure.amount)
 FROM custody_pas.tallies, LATERAL (VALUES ('entries', entries), ('duplicates', duplicates)) AS figure (name, amount)
-WHERE tenant = $1 AND log = $2
+WHERE tenant = $1 AND log = ANY ($2::text[])
 GROUP BY account, bucket, figure.name;

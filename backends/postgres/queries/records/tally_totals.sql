@@ -1,8 +1,8 @@
 -- The figures of a tenant's account, by name and, where a figure is divided, by label.
--- $1 tenant, $2 log, $3 the streams whose entries are accounted, $4 their topics.
+-- $1 tenant, $2 logs, $3 the streams whose entries are accounted, $4 their topics.
 WITH kept AS MATERIALIZED (  -- read once: these rows are wide
     SELECT record_id, part_count, target_ids, variant_of IS NOT NULL AS variant,
-           log = $2 AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
+           log = ANY ($2::text[]) AND stream = ANY ($3::text[]) AND NOT worker_made AS accounted
     FROM custody_pas.records
     WHERE tenant = $1
 ), result AS (
@@ -49,4 +49,4 @@ WHERE tenant = $1 AND NOT EXISTS (
 UNION ALL
 SELECT 'dead', '', count(*)
 FROM custody_pas.dead_letters
-WHERE tenant = $1 AND log = $2 AND topic = ANY ($4::text[]) AND state = 'open';
+WHERE tenant = $1 AND log = ANY ($2::text[]) AND topic = ANY ($4::text[]) AND state = 'open';

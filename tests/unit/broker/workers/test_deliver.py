@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from broker.core.delivery import DeliveryPolicy
 from broker.core.errors import (
+    LogChangedError,
     LogUnavailableError,
     OffsetGapError,
     OwnershipLostError,
@@ -145,6 +146,67 @@ async def test_a_gap_stops_its_partition_and_the_others_go_on() -> None:
     await harness.run_until(lambda: harness.subscription.committed.get(RIGHT) == 6)
     assert harness.delivery.pulse.stopped == {LEFT: "offset_gap"}
     assert LEFT not in harness.subscription.committed
+
+
+async def test_what_lies_before_a_hole_is_handled_and_the_partition_stops_at_it() -> None:
+    holed = [one for one in entries(8) if one.offset != 5]
+
+    def gap(batch: Sequence[LogEntry]) -> None:
+        known = max([offset for _, offset in harness.handled], default=-1) + 1
+        for one in batch:
+            if one.offset > known:
+                raise OffsetGapError(topic=LEFT.topic, partition=0, expected=known, found=one.offset)
+            known = one.offset + 1
+
+    harness = Harness(holed, gap)
+    await harness.run_until(lambda: bool(harness.delivery.pulse.stopped))
+    assert [offset for _, offset in harness.handled] == [0, 1, 2, 3, 4]
+    assert harness.subscription.committed == {LEFT: 5}
+    assert harness.subscription.positions[LEFT] == 6
+
+
+@pytest.mark.parametrize("code", [OffsetGapError.code, LogChangedError.code])
+async def test_a_partition_goes_on_by_itself_once_its_log_is_as_it_should_be(code: str) -> None:
+    lost, asked = True, 0
+
+    def gap(batch: Sequence[LogEntry]) -> None:
+        if lost and any(one.place == LEFT for one in batch):
+            if code == LogChangedError.code:
+                raise LogChangedError("another log")
+            raise OffsetGapError(topic=LEFT.topic, partition=0, expected=0, found=3)
+
+    async def mended(places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        nonlocal lost, asked
+        assert places == {LEFT}
+        assert harness.delivery.pulse.stopped == {LEFT: code}
+        asked += 1
+        if asked == 2:
+            raise StoreUnavailableError("down")
+        lost = asked < 4
+        return {} if lost else {LEFT: 3}
+
+    harness = Harness([*entries(6), *entries(6, RIGHT)], gap)
+    harness.delivery.mended = mended
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 6)
+    assert harness.delivery.pulse.stopped == {}
+    assert [offset for place, offset in harness.handled if place == LEFT] == [3, 4, 5]
+
+
+async def test_other_stops_wait_for_a_person() -> None:
+    asked = 0
+
+    async def mended(_places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        nonlocal asked
+        asked += 1
+        return {}
+
+    def bug(_batch: Sequence[LogEntry]) -> None:
+        raise ValueError
+
+    harness = Harness(entries(8), bug)
+    harness.delivery.mended = mended
+    await harness.run_until(lambda: harness.delivery.pulse.beats > 20)
+    assert (harness.delivery.pulse.stopped, asked) == ({LEFT: "dead_letter_limit"}, 0)
 
 
 async def test_lost_ownership_leaves_the_batch_and_reads_it_again_if_it_is_ours() -> None:
