@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from tests.kafka_servers import SharedKafka, shared_kafka
 from tests.servers import SharedPostgres, shared_postgres
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def seed(request: pytest.FixtureRequest) -> int:
 async def postgres_server() -> AsyncIterator[SharedPostgres]:
     """One real Postgres for the run, not to be stopped: private_postgres() makes others."""
     async with shared_postgres() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka_server() -> AsyncIterator[SharedKafka]:
+    """One real Kafka for the run, not to be stopped: private_kafka() makes others."""
+    async with shared_kafka() as server:
         yield server
 
 

@@ -62,9 +62,7 @@ class Catalog:
     async def places(self, topics: Iterable[str]) -> Sequence[TopicPartition]:
         """Every partition of these topics, without those that do not exist (any more)."""
         await self._look()
-        return [
-            TopicPartition(topic, number) for topic in topics for number in range(self._partitions.get(topic, 0))
-        ]
+        return [TopicPartition(topic, number) for topic in topics for number in range(self._partitions.get(topic, 0))]
 
     async def names(self) -> Sequence[str]:
         """See `EventLog.topics`."""
@@ -190,4 +188,3 @@ def _usable(topic: Mapping[str, object]) -> bool:
         and bool(partitions)
         and all(not one["error_code"] and one["leader"] >= 0 for one in partitions)
     )
-

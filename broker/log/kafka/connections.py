@@ -211,7 +211,12 @@ def _producing(options: KafkaLogOptions) -> dict[str, Any]:
 
 
 def _outside_groups(options: KafkaLogOptions) -> dict[str, Any]:
-    return {"group_id": None, "enable_auto_commit": False, "auto_offset_reset": "none", "fetch_max_bytes": options.fetch_bytes}
+    return {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "fetch_max_bytes": options.fetch_bytes,
+    }
 
 
 def _refuse_addresses(bootstrap: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import (
+    KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     ProducerClosed,
@@ -175,6 +176,9 @@ class Lane:
                     written = await producer.send_batch(builder, self._place.topic, partition=self._place.partition)
                 except ProducerClosed:
                     continue  # another lane spoiled it meanwhile; nothing of this batch was taken
+                except KafkaError:
+                    self._producers.spoil(producer)
+                    raise
             break
         await asyncio.wait({written}, timeout=max(0.0, deadline - loop.time()))
         if not written.done():

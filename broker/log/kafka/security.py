@@ -99,7 +99,9 @@ def _tls(security: KafkaSecurity) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         _load("ca_file", security.ca_file, lambda path: context.load_verify_locations(path))
     if security.certificate_file is not None:
-        _load("certificate_file", security.certificate_file, lambda path: context.load_cert_chain(path, security.key_file))
+        _load(
+            "certificate_file", security.certificate_file, lambda path: context.load_cert_chain(path, security.key_file)
+        )
     return context
 
 
@@ -107,7 +109,9 @@ def _load(name: Literal["ca_file", "certificate_file"], path: Path, load: Callab
     try:
         load(path)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        problem = SettingsError([f"log.security.{name}: {path} can't be used ({type(error).__name__}); give a PEM file"])
+        problem = SettingsError(
+            [f"log.security.{name}: {path} can't be used ({type(error).__name__}); give a PEM file"]
+        )
     else:
         return
     raise problem
