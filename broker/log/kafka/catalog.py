@@ -160,11 +160,14 @@ class Catalog:
         offsets = await self._connections.insist(ask)
         return {TopicPartition(*one): offset for one, offset in offsets.items() if offset >= 0}
 
-    async def trim(self, place: TopicPartition, before: int) -> None:
-        """See `EventLog.trim`."""
-        bounds = await self.bounds([place.topic])
-        if place in bounds and bounds[place].first < before:
-            await self._trim(place, min(before, bounds[place].end))
+    async def trim(self, place: TopicPartition, before: int) -> int:
+        """See `EventLog.trim`. Gives back the first offset that is left."""
+        bounds = (await self.bounds([place.topic])).get(place)
+        if bounds is None or bounds.first >= before:
+            return bounds.first if bounds else 0
+        first = min(before, bounds.end)
+        await self._trim(place, first)
+        return first
 
     @guarded("trimming")
     async def _trim(self, place: TopicPartition, before: int) -> None:

@@ -30,6 +30,9 @@ PARTITION_FETCH_BYTES = 256 * 2**10
 """Of one partition in one fetch, or one larger batch: of each owned partition so much may wait in memory.
 
 Source: https://kafka.apache.org/documentation/#consumerconfigs_max.partition.fetch.bytes, 2026-11-23."""
+_FETCH_WAIT_MS = 100
+"""How long a broker may hold a fetch that finds nothing. Whatever else aiokafka asks this broker stands behind it, on
+the same connection: with the usual 500 ms, every change of a group took half a second longer (measured)."""
 _BATCH_BYTES = 256 * 2**10
 _LONGEST_CONFIGURED_MS = 2**31 - 1
 
@@ -181,6 +184,7 @@ def group_arguments(options: KafkaLogOptions) -> dict[str, Any]:
     heartbeat_seconds = min(options.heartbeat_seconds, options.session_seconds / 3)
     return {
         "auto_offset_reset": "none",
+        "fetch_max_wait_ms": _FETCH_WAIT_MS,
         "fetch_max_bytes": options.fetch_bytes,
         "max_partition_fetch_bytes": min(PARTITION_FETCH_BYTES, options.fetch_bytes),
         "session_timeout_ms": int(options.session_seconds * 1000),

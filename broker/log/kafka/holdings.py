@@ -196,6 +196,13 @@ class Holdings:
                 cursor.position = bounds.first
             self._move(place, cursor.position)
 
+    def trimmed(self, place: TopicPartition, first: int) -> None:
+        """What lies before is gone on purpose, also where the consumer has it in hand."""
+        cursor = self._cursors.get(place)
+        if cursor is not None and cursor.position < first:
+            cursor.position = first
+            self._move(place, first)
+
     # --- what its reader wishes ---
 
     def pause(self, places: frozenset[TopicPartition]) -> None:

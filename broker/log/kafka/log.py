@@ -110,7 +110,10 @@ class KafkaLog:
         return await self._catalog.names()
 
     async def trim(self, partition: TopicPartition, before: int) -> None:
-        await self._catalog.trim(partition, before)
+        """See `EventLog.trim`. Members elsewhere may still be handed what they had fetched before."""
+        first = await self._catalog.trim(partition, before)
+        for subscription in self._subscriptions:
+            subscription.trimmed(partition, first)
 
     async def expire(self, now: datetime, *, floors: Mapping[TopicPartition, int]) -> int:  # noqa: ARG002 - the seam's
         """Kafka takes away what is older than a topic's retention by itself: nothing to do."""

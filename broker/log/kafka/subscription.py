@@ -10,7 +10,7 @@ import structlog
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
 
-from broker.core.errors import LogUnavailableError
+from broker.core.errors import CustodyError, LogUnavailableError
 from broker.core.topics import TopicPartition
 from broker.log.kafka.errors import DRIVER_ERRORS, translated
 from broker.log.kafka.holdings import Holdings
@@ -62,9 +62,14 @@ class KafkaSubscription:
         self._closed = False
 
     async def join(self) -> None:
-        """Becomes a member, or goes on trying to in the background."""
+        """Becomes a member, or goes on trying to in the background; whoever fetches meets what fails, and names it."""
         self._watch = asyncio.create_task(self._leave_when_hanging(), name="log-watch")
-        await self._joined(_now() + self._options.request_seconds)
+        deadline = _now() + self._options.request_seconds
+        while not await self._joined(deadline):
+            if _now() >= deadline:
+                return
+        with suppress(CustodyError):
+            await self._holdings.settle()
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
@@ -119,6 +124,10 @@ class KafkaSubscription:
         if offset < 0:
             raise ValueError(f"offset {offset}: offsets begin at 0")
         self._holdings.seek(partition, offset)
+
+    def trimmed(self, partition: TopicPartition, first: int) -> None:
+        """Hands out nothing before `first` any more, fetched already or not."""
+        self._holdings.trimmed(partition, first)
 
     async def close(self) -> None:
         if self._closed:
