@@ -58,8 +58,10 @@ async def server_findings(settings: Settings, server: Server) -> list[Finding]:
     try:
         opened = await _OPENERS[server](settings)
     except CustodyError as error:
-        return [_unopened(server, error)]
+        return [_unopened(settings, server, error)]
     await opened.close()
+    if server not in settings.databases:
+        return [Finding(level="ok", subject=server, message="answers")]
     findings = [Finding(level="ok", subject=server, message="answers, with the schema of this version")]
     return [*findings, *await _facts(settings, server)]
 
@@ -123,11 +125,14 @@ def _registered(registry: Registry) -> Finding:
     return Finding(level="ok", subject="registry", message=message)
 
 
-def _unopened(server: Server, error: CustodyError) -> Finding:
+def _unopened(settings: Settings, server: Server, error: CustodyError) -> Finding:
+    database = server in settings.databases
+    name = setting_name(server, "dsn" if database else "bootstrap")
     if isinstance(error, RetryableError):
-        remedy = f"start the server, correct {setting_name(server, 'dsn')}, or make its login: custody init --logins"
+        login = "make its login: custody init --logins" if database else "how it logs in: docs/operating.md"
+        remedy = f"start the server, correct {name}, or {login}"
     elif isinstance(error, SettingsError):
-        remedy = f"correct {setting_name(server, 'dsn')}"
+        remedy = f"correct {name}"
     else:
         remedy = "custody init"
     return Finding(level="problem", subject=server, message=str(error), remedy=remedy)

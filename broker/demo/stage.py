@@ -20,7 +20,7 @@ from broker.accounts import count_unclaimed, draw_accounts
 from broker.core.account import Account, total
 from broker.core.ports import BlobStore, EventLog, RecordStore
 from broker.core.registry import Registry
-from broker.demo.home import PROVIDER, DemoHome, Ports
+from broker.demo.home import PROVIDER, DemoHome, Log, Ports
 from broker.demo.processes import Running, answers, custody
 from broker.demo.provider import ProviderControl
 from broker.judge import Judge, Verdict
@@ -35,11 +35,15 @@ _STUCK_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What to show. `messages` inbound messages, or one telling of the story for 0. `keep` names the folder."""
+    """What to show. `messages` inbound messages, or one telling of the story for 0. `keep` names the folder.
+
+    `log` is what the event log runs on.
+    """
 
     messages: int = 0
     seed: int = 1
     keep: Path | None = None
+    log: Log = "postgres"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +118,10 @@ class Demo:
 
     async def _start(self) -> None:
         enter = self._exits.enter_async_context
-        self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free())
+        self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free(), log=self.options.log)
         self.settings = app.settings_of(self.home.settings_file)
         self.registry = app.registry(self.settings)
-        self.say("starting PostgreSQL")
+        self.say("starting PostgreSQL" + (" and Kafka" if self.options.log == "kafka" else ""))
         await enter(app.embedded(self.settings))
         self.say("creating tables, roles and topics")
         await app.prepare(self.settings, registry=self.registry)

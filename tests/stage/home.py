@@ -58,8 +58,9 @@ class StageHome:
         overrides: Mapping[str, Any] | None = None,
     ) -> StageHome:
         """Lays the folder out."""
-        postgres, edge, simulator = free_ports(3)
-        demo = DemoHome.make(root, seed=seed, ports=Ports(postgres=postgres, edge=edge, simulator=simulator))
+        postgres, edge, simulator, kafka = free_ports(4)
+        ports = Ports(postgres=postgres, edge=edge, simulator=simulator, kafka=kafka)
+        demo = DemoHome.make(root, seed=seed, ports=ports)
         config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
         registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
         home = cls(demo=demo, servers=servers, simulator=config, registry=registry, overrides=overrides or {})

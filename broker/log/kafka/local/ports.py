@@ -30,7 +30,7 @@ class Ports:
     def take(self, port: int = 0) -> int:
         """This port, or any that is free for 0. Raises LocalKafkaError if it is another's."""
         for candidate in [port] if port else random.sample(_PORTS, len(_PORTS)):
-            if candidate not in self.taken and self._hold(candidate):
+            if candidate not in self.taken and self._hold(candidate, strictly=not port):
                 self.taken.append(candidate)
                 return candidate
         raise LocalKafkaError(
@@ -45,11 +45,12 @@ class Ports:
         self._held.clear()
         self.taken.clear()
 
-    def _hold(self, port: int) -> bool:
-        """Two probes: the strict one finds out another's claim, also one that does not listen yet."""
-        with socket.socket() as strict:
+    def _hold(self, port: int, *, strictly: bool) -> bool:
+        """A strict probe finds out another's claim too, but takes one's own last connections for a stranger's."""
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, not strictly)
             try:
-                strict.bind((HOST, port))
+                probe.bind((HOST, port))
             except OSError:
                 return False
         if sys.platform != "linux":

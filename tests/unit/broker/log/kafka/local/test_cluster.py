@@ -223,18 +223,21 @@ async def test_security_that_would_not_hold_is_refused(security: ClusterSecurity
     assert [one.split(":")[0] for one in refused.value.findings] == [finding]
 
 
-def test_a_port_is_held_for_a_broker_that_is_not_there_and_for_nobody_else() -> None:
+def test_a_port_is_held_for_a_broker_that_is_not_there_and_for_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     ports, others = Ports(), Ports()
     port = ports.take()
+    monkeypatch.setattr("broker.log.kafka.local.ports._PORTS", range(port, port + 1))
     try:
-        with pytest.raises(LocalKafkaError, match="is taken"):
-            others.take(port)
+        with pytest.raises(LocalKafkaError, match="No free port"):
+            others.take()
         with socket.socket() as caller, pytest.raises(ConnectionRefusedError):
             caller.connect(("127.0.0.1", port))
         with socket.socket() as server:  # as Java does
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(("127.0.0.1", port))
             server.listen()
+            with pytest.raises(LocalKafkaError, match=f"Port {port} on 127.0.0.1 is taken"):
+                others.take(port)
     finally:
         ports.release()
     assert others.take(port) == port
