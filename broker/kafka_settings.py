@@ -107,6 +107,7 @@ def _login_faults(log: LogSettings) -> Iterator[tuple[str, str]]:
         yield "mechanism", f"is missing, and {log.protocol} needs one"
     if not by_sasl and log.mechanism is not None:
         yield "mechanism", f"is not used with {log.protocol}: leave it out, or make protocol sasl_ssl"
+        return
     by_password = log.mechanism is not None and log.mechanism.startswith("scram")
     if by_password:
         yield from _password_faults(log)

@@ -52,6 +52,10 @@ class _Gathered:
             return f"{'.'.join(path)} in {self.file.name}"
         return setting_name(*path)
 
+    def example(self, path: tuple[str, ...], example: str) -> str:
+        """An example of right, written as this setting was: as a variable, or as a line of the file."""
+        return _as_toml(example) if self.is_in_file(path) else example
+
     def is_in_file(self, path: tuple[str, ...]) -> bool:
         """Whether the file is where this setting comes from."""
         return _has(self.in_file, path) and setting_name(*path) not in _variables()
@@ -168,9 +172,8 @@ def _explained(error: ErrorDetails, gathered: _Gathered) -> str:
     typed = setting_name(*path)
     close = closest(typed, known) if typed not in known else None
     example = known.get(close or typed) or _example_in(path[0] if path else "profile")
-    if gathered.is_in_file(path):
-        return line(gathered.name(path), what(error) + meant(close and _key(close)), _as_toml(example))
-    return line(gathered.name(path), what(error) + meant(close), example)
+    guess = close and _key(close) if gathered.is_in_file(path) else close
+    return line(gathered.name(path), what(error) + meant(guess), gathered.example(path, example))
 
 
 def _key(variable: str) -> str:
@@ -213,9 +216,8 @@ def _misplaced(gathered: _Gathered) -> Iterator[str]:
     if kind == "postgres":
         paths += [("embedded", one) for one in _section(gathered.values, "embedded") if one.startswith("kafka_")]
     for path in paths:
-        yield line(
-            gathered.name(path), f"is for a log of kind {other}, and this one is {kind}", f"CUSTODY_LOG__KIND={other}"
-        )
+        fault = f"is for a log of kind {other}, and this one is {kind}"
+        yield line(gathered.name(path), fault, gathered.example(path, f"CUSTODY_LOG__KIND={other}"))
 
 
 def _kafka(settings: Settings, gathered: _Gathered) -> Iterator[str]:
@@ -223,8 +225,7 @@ def _kafka(settings: Settings, gathered: _Gathered) -> Iterator[str]:
     if settings.log.kind == "kafka":
         for name, fault in faults(settings.log):
             path = ("log", name)
-            example = _known_names()[setting_name(*path)]
-            yield line(gathered.name(path), fault, _as_toml(example) if gathered.is_in_file(path) else example)
+            yield line(gathered.name(path), fault, gathered.example(path, _known_names()[setting_name(*path)]))
 
 
 def _files(settings: Settings, needs: Collection[Need]) -> Iterator[str]:
