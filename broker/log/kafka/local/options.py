@@ -29,7 +29,7 @@ class ClusterSecurity:
         mechanisms: of SASL that are taken; at least one with a SASL protocol.
         logins: who may log in by SCRAM; taken in when the cluster is made.
         jwks_file: the keys that sign bearer tokens, as a JWKS. Without it a token need not be signed: for tests alone.
-        audience: for whom a signed token must be meant.
+        audience: for whom a signed token must be meant; without one, a token that names any is refused.
         issuer: who must have made it.
         keystore_file: the brokers' key (PKCS#8) and certificate chain, in one PEM file; needed with TLS.
         client_ca_file: whose client certificates are trusted, in PEM; with it a client must show one.
