@@ -37,6 +37,13 @@ async def make_topic(
                 raise for_code(code)(name)
 
 
+async def clear(bootstrap: Sequence[str]) -> None:
+    """Takes Custody's topics away, and with them the offsets of its groups; returns once they are gone."""
+    async with admin_client(bootstrap) as admin:
+        while names := [name for name in await admin.list_topics() if name.startswith("custody.")]:
+            await admin.delete_topics(names)
+
+
 async def allow(bootstrap: Sequence[str], principal: str, topic: str, operation: Literal["read", "write"]) -> None:
     """An ACL for one principal (`User:ann`) on the topics whose names begin with `topic`.
 
