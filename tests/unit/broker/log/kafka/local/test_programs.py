@@ -14,6 +14,7 @@ import pytest
 from broker.log.kafka.local import ClusterOptions, LocalKafkaError
 from broker.log.kafka.local.java import find_java, home_of
 from broker.log.kafka.local.libraries import LIBRARIES_VARIABLE, usable_libraries
+from broker.sources import load
 from tests.kafka_clients import make_topic, read, send
 from tests.kafka_servers import missing_for_local_kafka, private_kafka
 from tests.servers import unavailable
@@ -86,6 +87,11 @@ def test_without_maven_it_says_what_to_install(without_a_java: Path) -> None:
         usable_libraries(Path("/usr/bin/java"), without_a_java / "cache" / "libs")
     assert "there is no Maven to fetch them: install it (Debian: apt install maven)" in str(refused.value)
     assert LIBRARIES_VARIABLE in str(refused.value)
+
+
+def test_the_variable_that_names_them_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(LIBRARIES_VARIABLE, str(tmp_path))
+    load()
 
 
 def test_a_fetch_that_was_cut_off_leaves_nothing_that_looks_whole(without_a_java: Path) -> None:
