@@ -37,7 +37,12 @@ class KafkaLogs:
         self._shortest_session_seconds = shortest_session_seconds
         self._wires: dict[KafkaLog, Wire] = {}
 
-    async def open(self, *, lease_seconds: float = 30.0, **options: Any) -> KafkaLog:
+    async def open(
+        self,
+        *,
+        lease_seconds: float = 30.0,
+        **options: Any,  # noqa: ANN401 - those of KafkaLogOptions
+    ) -> KafkaLog:
         wire = Wire()
         wire.down = any(other.down for other in self._wires.values())
         session_seconds = max(lease_seconds, self._shortest_session_seconds)
@@ -102,8 +107,12 @@ async def _clear(admin: AIOKafkaAdminClient) -> None:
     if names:
         await admin.delete_topics(names)
     async with asyncio.timeout(60):
-        while any(name.startswith("custody.") for name in await admin.list_topics()) or await _offsets_left(admin):
+        while await _anything_left(admin):
             await asyncio.sleep(0.02)
+
+
+async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
+    return any(name.startswith("custody.") for name in await admin.list_topics()) or await _offsets_left(admin)
 
 
 async def _offsets_left(admin: AIOKafkaAdminClient) -> bool:

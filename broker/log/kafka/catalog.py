@@ -30,7 +30,9 @@ _UNFIT = {
     40: "the cluster refuses a topic's settings; `custody topics plan` shows them",
     44: "the cluster's policy refuses a topic's settings; `custody topics plan` shows them",
 }
-"""Errors of CreateTopics that settings cause. Source: https://kafka.apache.org/protocol#protocol_error_codes, 2026-11-23"""
+"""Errors of CreateTopics that settings cause.
+
+Source: https://kafka.apache.org/protocol#protocol_error_codes, 2026-11-23"""
 
 
 class Catalog:
@@ -72,7 +74,7 @@ class Catalog:
     @guarded("listing topics")
     async def _look(self) -> None:
         """All topics at once: asking for one that is missing would create it where the cluster's defaults say so."""
-        found = await self._connections.insist(lambda: self._connections.admin.describe_topics())
+        found = await self._connections.insist(self._connections.admin.describe_topics)
         self._partitions = {
             topic["topic"]: len(topic["partitions"])
             for topic in found

@@ -34,6 +34,7 @@ _FETCH_WAIT_MS = 100
 """How long a broker may hold a fetch that finds nothing. Whatever else aiokafka asks this broker stands behind it, on
 the same connection: with the usual 500 ms, every change of a group took half a second longer (measured)."""
 _BATCH_BYTES = 256 * 2**10
+_JOINING_SECONDS = 5.0
 _LONGEST_CONFIGURED_MS = 2**31 - 1
 
 
@@ -118,8 +119,8 @@ class Connections:
         """Lets go of every client."""
         self._closed = True
         await self.broker.stop()
-        for client in (self._reader, self._finder):
-            await client.stop()
+        for consumer in (self._reader, self._finder):
+            await stop_consumer(consumer, consumer.stop)
         await self._admin.close()
 
     async def _open(self) -> None:
@@ -138,11 +139,11 @@ class Connections:
 
     @guarded("asking who it is")
     async def _find_identity(self) -> str:
-        cluster = await self.insist(lambda: self.admin.describe_cluster())
+        cluster = await self.insist(self.admin.describe_cluster)
         return f"kafka:{cluster['cluster_id']}"
 
     async def _reason(self, error: BaseException) -> CustodyError:
-        """aiokafka says "can't connect" for a refused login too: one more try tells them apart."""
+        """A refused login looks like a broker that does not answer: one more try tells them apart."""
         doing = f"connecting to {', '.join(self.options.bootstrap)}"
         if not isinstance(error, KafkaConnectionError):
             return translated(error, doing)
@@ -155,6 +156,22 @@ class Connections:
         return translated(error, doing)
 
 
+async def stop_consumer(consumer: AIOKafkaConsumer, stop: Callable[[], Awaitable[None]]) -> None:
+    """Stops a consumer for good, and lets go of its connections, whoever is cancelled meanwhile.
+
+    Its own `stop` cancels what it has under way, and in an outage trips over that (seen in 0.14.0): it then ends as
+    if its caller had been cancelled, with its connections open.
+    """
+
+    async def end() -> None:
+        stopping = asyncio.ensure_future(stop())
+        await asyncio.wait({stopping})
+        if stopping.cancelled() or stopping.exception() is not None:
+            await consumer._client.close()  # noqa: SLF001 - nobody else would: the consumer counts as stopped
+
+    await asyncio.shield(asyncio.create_task(end(), name="log-stopping"))
+
+
 def faststream_broker(options: KafkaLogOptions, *, consumer_only: bool = False) -> KafkaBroker:
     """FastStream's broker for this log; without clients of its own to produce and to administer if `consumer_only`.
 
@@ -162,7 +179,7 @@ def faststream_broker(options: KafkaLogOptions, *, consumer_only: bool = False) 
     every message.
     """
     return KafkaBroker(
-        **_common(options),
+        **_common(options) | {"request_timeout_ms": int(_longest_request_seconds(options) * 1000)},
         metadata_max_age_ms=int(options.metadata_seconds * 1000),
         **token_argument(options.security),
         **({} if consumer_only else _producing(options)),
@@ -201,6 +218,14 @@ def _common(options: KafkaLogOptions) -> dict[str, Any]:
         "request_timeout_ms": int(options.request_seconds * 1000),
         "retry_backoff_ms": RETRY_MS,
     }
+
+
+def _longest_request_seconds(options: KafkaLogOptions) -> float:
+    """A broker holds the request to join until the members that died are given up: given up on first, it begins anew.
+
+    Source: https://kafka.apache.org/documentation/#consumerconfigs_request.timeout.ms, 2026-11-23
+    """
+    return max(options.request_seconds, options.session_seconds + _JOINING_SECONDS)
 
 
 def _producing(options: KafkaLogOptions) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from broker.core.errors import LogChangedError
+from broker.core.topics import TopicPartition
 
 if TYPE_CHECKING:
     from broker.core.ports import Bounds
-    from broker.core.topics import TopicPartition
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -259,7 +259,7 @@ def _fitting(records: Sequence[ConsumerRecord], max_bytes: int, *, whole: bool) 
 
 
 def _size(record: ConsumerRecord) -> int:
-    return max(0, record.serialized_key_size) + max(0, record.serialized_value_size)
+    return int(max(0, record.serialized_key_size) + max(0, record.serialized_value_size))
 
 
 def _tell_gone(place: TopicPartition, expected: int, first: int) -> None:

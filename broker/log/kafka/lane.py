@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 
 from broker.core.errors import CustodyError, LogUnavailableError, TooLargeError
+from broker.core.ports import NewEntry
 from broker.log.kafka.errors import translated
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
     from aiokafka.structs import RecordMetadata
 
-    from broker.core.ports import NewEntry
     from broker.core.topics import TopicPartition
     from broker.log.kafka.producing import Producers
 
@@ -62,7 +62,7 @@ class Share:
             self.done.set_exception(error)
 
 
-_Item = tuple[Share, "NewEntry"]
+_Item = tuple[Share, NewEntry]
 
 
 class Lane:

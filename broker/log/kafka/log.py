@@ -9,6 +9,7 @@ from broker.core.metrics import NoMetrics
 from broker.log.kafka.appending import Appender
 from broker.log.kafka.catalog import Catalog
 from broker.log.kafka.connections import Connections
+from broker.log.kafka.membership import Member
 from broker.log.kafka.reading import Reader
 from broker.log.kafka.subscription import KafkaSubscription
 
@@ -75,9 +76,7 @@ class KafkaLog:
         subscription = KafkaSubscription(
             self._connections,
             self._catalog,
-            group=group,
-            streams=streams,
-            instance=f"{instance}-{group}-{number}" if instance else None,
+            Member(group=group, streams=streams, instance=f"{instance}-{group}-{number}" if instance else None),
             start_at=start_at,
             on_close=self._forget,
         )

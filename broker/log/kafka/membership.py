@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from faststream import AckPolicy
 
 from broker.core.errors import LogUnavailableError
 from broker.core.topics import TopicPartition
-from broker.log.kafka.connections import group_arguments
+from broker.log.kafka.connections import group_arguments, stop_consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from aiokafka import AIOKafkaConsumer
-    from aiokafka import TopicPartition as KafkaPartition
     from faststream.kafka import KafkaBroker
     from faststream.kafka.subscriber.usecase import BatchSubscriber
 
@@ -35,27 +37,27 @@ class Owner(Protocol):
         ...
 
 
-def topics_pattern(streams: Sequence[str]) -> str:
-    """The topics of these streams, of every tenant. Matched from the start of a name on."""
-    return rf"^custody\.[a-z0-9-]+\.({'|'.join(streams)})\.v1$"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """Who joins which group, to read what. `instance`: the name of a static member, nobody else's in the group."""
+
+    group: str
+    streams: Sequence[str]
+    instance: str | None
+
+    @property
+    def pattern(self) -> str:
+        """The topics of these streams, of every tenant. Matched from the start of a name on."""
+        return rf"^custody\.[a-z0-9-]+\.({'|'.join(self.streams)})\.v1$"
 
 
 class Membership:
     """Starts and stops a membership, as often as need be."""
 
-    def __init__(
-        self,
-        broker: KafkaBroker,
-        *,
-        group: str,
-        streams: Sequence[str],
-        instance: str | None,
-        options: KafkaLogOptions,
-        owner: Owner,
-    ) -> None:
-        self.group = group
+    def __init__(self, broker: KafkaBroker, member: Member, *, options: KafkaLogOptions, owner: Owner) -> None:
+        self.member = member
         self._owner = owner
-        self._subscriber = _subscriber(broker, group, streams, instance, options, _Listener(self))
+        self._subscriber = _subscriber(broker, member, options, _Listener(self))
         self._starting: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
 
@@ -89,7 +91,8 @@ class Membership:
             await asyncio.wait({starting})
             if not starting.cancelled():
                 starting.exception()  # told to whoever waited for it
-            await self._subscriber.stop()
+            if self._subscriber.consumer is not None:
+                await stop_consumer(self._subscriber.consumer, self._subscriber.stop)
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Fetches from there on; the partition must be assigned."""
@@ -121,27 +124,21 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
 
 def _kafka(place: TopicPartition) -> KafkaPartition:
-    from aiokafka import TopicPartition as KafkaPartition
-
     return KafkaPartition(place.topic, place.partition)
 
 
 def _subscriber(
-    broker: KafkaBroker,
-    group: str,
-    streams: Sequence[str],
-    instance: str | None,
-    options: KafkaLogOptions,
-    listener: ConsumerRebalanceListener,
+    broker: KafkaBroker, member: Member, options: KafkaLogOptions, listener: ConsumerRebalanceListener
 ) -> BatchSubscriber:
     """A batch subscriber without a handler: FastStream starts no loop for it (pinned by a test)."""
-    return broker.subscriber(
-        pattern=topics_pattern(streams),
-        group_id=group,
-        group_instance_id=instance,
+    subscriber: BatchSubscriber = broker.subscriber(
+        pattern=member.pattern,
+        group_id=member.group,
+        group_instance_id=member.instance,
         batch=True,
         ack_policy=AckPolicy.MANUAL,
         listener=listener,
         persistent=False,
         **group_arguments(options),
     )
+    return subscriber

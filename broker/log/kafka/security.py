@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from aiokafka.abc import AbstractTokenProvider
 from faststream.kafka.security import parse_security
@@ -26,7 +26,7 @@ class LivePassword(str):
 
     _ask: Callable[[], str]
 
-    def __new__(cls, ask: Callable[[], str]) -> LivePassword:
+    def __new__(cls, ask: Callable[[], str]) -> Self:
         password = super().__new__(cls)
         password._ask = ask
         return password
@@ -37,7 +37,7 @@ class LivePassword(str):
 
 
 class LiveToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka ships no types
-    """A bearer token that is asked for at each login, beside the event loop since it may come from a file or a server."""
+    """A bearer token that is asked for at each login, beside the event loop: it may come from a file or a server."""
 
     def __init__(self, ask: Callable[[], str]) -> None:
         self._ask = ask
@@ -97,7 +97,7 @@ def _tls(security: KafkaSecurity) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if security.ca_file is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        _load("ca_file", security.ca_file, lambda path: context.load_verify_locations(path))
+        _load("ca_file", security.ca_file, context.load_verify_locations)
     if security.certificate_file is not None:
         _load(
             "certificate_file", security.certificate_file, lambda path: context.load_cert_chain(path, security.key_file)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from broker.log.kafka.catalog import Catalog
     from broker.log.kafka.connections import Connections
     from broker.log.kafka.cursors import Cursor
+    from broker.log.kafka.membership import Member
 
 logger = structlog.get_logger(__name__)
 
@@ -41,20 +42,16 @@ class KafkaSubscription:
         self,
         connections: Connections,
         catalog: Catalog,
+        member: Member,
         *,
-        group: str,
-        streams: Sequence[str],
-        instance: str | None,
         start_at: StartAt | None,
         on_close: Callable[[KafkaSubscription], None],
     ) -> None:
         self._connections = connections
         self._options = connections.options
         self._on_close = on_close
-        self._membership = Membership(
-            connections.broker, group=group, streams=streams, instance=instance, options=self._options, owner=self
-        )
-        self._holdings = Holdings(catalog, group, start_at=start_at, seek=self._membership.seek)
+        self._membership = Membership(connections.broker, member, options=self._options, owner=self)
+        self._holdings = Holdings(catalog, member.group, start_at=start_at, seek=self._membership.seek)
         self._fetching = asyncio.Lock()
         self._waiting: asyncio.Timeout | None = None
         self._used_at = self._heard_at = _now()
@@ -202,7 +199,7 @@ class KafkaSubscription:
         await self._membership.stop()
 
     async def _refuse_outage(self) -> None:
-        """aiokafka hides an outage: it tries again, for ever. So when nothing came for long, the log is asked."""
+        """The consumer hides an outage: it tries again, for ever. So when nothing came for long, the log is asked."""
         if _now() - self._heard_at > self._options.request_seconds:
             await self._connections.ping()
             self._heard_at = _now()
@@ -253,7 +250,7 @@ class KafkaSubscription:
             if self._fetching.locked():
                 self._used_at = _now()
             elif self._membership.up and _now() >= self._used_at + self._options.poll_seconds:
-                logger.warning("its reader hangs", action="log.left", group=self._membership.group)
+                logger.warning("its reader hangs", action="log.left", group=self._membership.member.group)
                 with suppress(*DRIVER_ERRORS):
                     await self._leave()
                 self._used_at = _now()
