@@ -31,6 +31,10 @@ help: ## Show this help
 demo: .venv/.ready ## Watch traffic come in, be kept and be erased (ARGS="--messages 1000", ARGS="--json")
 	@$(BIN)/custody demo $(DEMO_OPTIONS)
 
+.PHONY: kafka
+kafka: .venv/.ready ## Start a Kafka on this machine, until Ctrl-C; prints its address (ARGS="--brokers 3")
+	@$(BIN)/python -m broker.log.kafka.local $(ARGS)
+
 .PHONY: setup
 setup: .venv/.ready ## Install Custody and its tools into .venv; every other target does it by itself
 

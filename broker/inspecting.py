@@ -10,6 +10,7 @@ import asyncpg
 from broker import app
 from broker.core.errors import CustodyError, RetryableError, SettingsError
 from broker.core.ports import Finding
+from broker.kafka_settings import kafka_options
 from broker.registry import read_registry
 from broker.settings import SERVERS, Profile, Server, Settings, setting_name
 
@@ -58,14 +59,18 @@ async def server_findings(settings: Settings, server: Server) -> list[Finding]:
     try:
         opened = await _OPENERS[server](settings)
     except CustodyError as error:
-        return [_unopened(server, error)]
+        return [_unopened(settings, server, error)]
     await opened.close()
+    if server not in settings.databases:
+        return [Finding(level="ok", subject=server, message="answers")]
     findings = [Finding(level="ok", subject=server, message="answers, with the schema of this version")]
     return [*findings, *await _facts(settings, server)]
 
 
-async def topic_findings(settings: Settings, registry: Registry) -> list[Finding]:
-    """Whether every tenant has its topics."""
+async def topic_findings(settings: Settings, registry: Registry) -> Sequence[Finding]:
+    """Whether every tenant has its topics; on Kafka, whether they and the cluster are as the promises need them."""
+    if settings.log.kind == "kafka":
+        return await _cluster_findings(settings, registry)
     wanted = [one.name for one in app.topics_of(settings, registry)]
     try:
         log = await app.open_log(settings)
@@ -81,6 +86,20 @@ async def topic_findings(settings: Settings, registry: Registry) -> list[Finding
     shown = ", ".join(missing[:3]) + (", .." if len(missing) > 3 else "")  # noqa: PLR2004 - enough to see which
     message = f"{len(missing)} of {len(wanted)} are missing: {shown}"
     return [Finding(level="problem", subject="topics", message=message, remedy="custody init, or custody tenant apply")]
+
+
+async def _cluster_findings(settings: Settings, registry: Registry) -> Sequence[Finding]:
+    from broker.log.kafka.admin import kafka_findings  # noqa: PLC0415 - aiokafka comes along, for those who use it
+
+    try:
+        return await kafka_findings(
+            kafka_options(settings.log),
+            app.topics_of(settings, registry),
+            strict=settings.profile is Profile.PRODUCTION,
+            erase_after_seconds={name: tenant.erase_after_seconds for name, tenant in registry.tenants.items()},
+        )
+    except CustodyError:
+        return []  # told of as the server's own finding
 
 
 async def account_findings(
@@ -123,11 +142,14 @@ def _registered(registry: Registry) -> Finding:
     return Finding(level="ok", subject="registry", message=message)
 
 
-def _unopened(server: Server, error: CustodyError) -> Finding:
+def _unopened(settings: Settings, server: Server, error: CustodyError) -> Finding:
+    database = server in settings.databases
+    name = setting_name(server, "dsn" if database else "bootstrap")
     if isinstance(error, RetryableError):
-        remedy = f"start the server, correct {setting_name(server, 'dsn')}, or make its login: custody init --logins"
+        login = "make its login: custody init --logins" if database else "how it logs in: docs/operating.md"
+        remedy = f"start the server, correct {name}, or {login}"
     elif isinstance(error, SettingsError):
-        remedy = f"correct {setting_name(server, 'dsn')}"
+        remedy = f"correct {name}"
     else:
         remedy = "custody init"
     return Finding(level="problem", subject=server, message=str(error), remedy=remedy)

@@ -19,7 +19,7 @@ from broker.core.topics import tenant_topics, unclaimed_topic
 from broker.findings import line
 from broker.log.postgres import PostgresLog
 from broker.servers import admin_address, is_embedded, open_log
-from broker.settings import DSN_EXAMPLE, SERVERS, Server, Settings, setting_name
+from broker.settings import DSN_EXAMPLE, Server, Settings, setting_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -60,13 +60,13 @@ class Login:
 async def prepare(
     settings: Settings, *, registry: Registry | None = None, passwords: Mapping[str, str] | None = None
 ) -> list[Step]:
-    """Brings every server up to date, and makes the topics of `registry`'s tenants.
+    """Brings every database up to date, and makes the topics of `registry`'s tenants; a Kafka needs no more.
 
     With `passwords` (by server) the roles that the settings' addresses name are made too, as least-privileged logins;
     on Custody's own server that is always so. Raises what the servers do; everything may then be repeated.
     """
     steps: list[Step] = []
-    for server in SERVERS:
+    for server in settings.databases:
         dsn, admin = settings.address(server), admin_address(settings, server)
         given = (passwords or {}).get(server)
         login = login_of(dsn, server, password=given)

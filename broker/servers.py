@@ -1,32 +1,36 @@
-"""The servers that the settings name: log, records and blobs, opened; and a Postgres of Custody's own where wanted."""
+"""The servers that the settings name: log, records and blobs, opened; and servers of Custody's own where wanted."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 import structlog
 
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.connections import PostgresOptions
-from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, EmbeddedPostgresError, ServerOptions
+from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, ServerOptions
 from backends.postgres.records import PostgresRecords
-from broker.core.errors import SettingsError
+from broker.core.errors import FatalError, SettingsError
 from broker.findings import line
+from broker.kafka_settings import kafka_options
 from broker.log.postgres import PostgresLog, PostgresLogOptions, PostgresTopics
 from broker.settings import Profile, Server, Settings, setting_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from broker.core.metrics import Metrics
     from broker.core.ports import BlobStore, EventLog, RecordStore
     from broker.core.topic_plan import TopicAdmin
+    from broker.log.kafka.local import KafkaCluster
 
 _HOST = "127.0.0.1"
 _WATCH_SECONDS = 1.0
@@ -41,24 +45,34 @@ def now() -> datetime:
 async def open_log(settings: Settings, metrics: Metrics | None = None) -> EventLog:
     """The event log. `LogUnavailableError`: open it again later."""
     section = settings.log
-    options = PostgresLogOptions(
-        pool_size=section.pool_size,
-        entry_bytes=section.entry_bytes,
-        allow_unsafe_server=section.allow_unsafe_server,
-    )
-    return await PostgresLog.open(lambda: settings.address("log"), options=options, metrics=metrics)
+    if section.kind == "kafka":
+        from broker.log.kafka import KafkaLog  # noqa: PLC0415 - its clients take a second to import
+
+        return await KafkaLog.open(kafka_options(section), metrics=metrics)
+    return await _open_postgres_log(settings, metrics)
 
 
 async def open_topics(settings: Settings) -> TopicAdmin:
     """Who looks after the log's topics. `LogUnavailableError`: open it again later."""
     section = settings.log
+    if section.kind == "kafka":
+        from broker.log.kafka.admin import KafkaTopics  # noqa: PLC0415 - as above
+
+        return await KafkaTopics.open(kafka_options(section))
+    return PostgresTopics(await _open_postgres_log(settings))
+
+
+async def _open_postgres_log(settings: Settings, metrics: Metrics | None = None) -> PostgresLog:
+    section = settings.log
     options = PostgresLogOptions(pool_size=section.pool_size, allow_unsafe_server=section.allow_unsafe_server)
-    return PostgresTopics(await PostgresLog.open(settings.address("log"), options=options))
+    if section.entry_bytes is not None:
+        options = replace(options, entry_bytes=section.entry_bytes)
+    return await PostgresLog.open(lambda: settings.address("log"), options=options, metrics=metrics)
 
 
-def bootstrap(settings: Settings) -> Sequence[str]:  # noqa: ARG001 - a Postgres log has no brokers
+def bootstrap(settings: Settings) -> Sequence[str]:
     """The addresses of the log's brokers, for commands that are printed; a stand-in where the log has none."""
-    return ("BROKERS",)
+    return settings.log.bootstrap or ("BROKERS",)
 
 
 async def open_records(settings: Settings) -> RecordStore:
@@ -74,46 +88,75 @@ async def open_blobs(settings: Settings) -> BlobStore:
 
 
 @asynccontextmanager
-async def embedded(settings: Settings, *, keep: bool = False) -> AsyncIterator[None]:
-    """Runs Custody's own Postgres as long as the context lasts, if the settings want one and it does not run yet.
+async def embedded(settings: Settings, *, keep: bool = False, log: bool = True) -> AsyncIterator[None]:
+    """Runs Custody's own servers as long as the context lasts, those that the settings want and that do not run yet.
 
-    With `keep` it is looked after: started again if it ends, and taken over once whoever had started it is gone.
+    With `keep` they are looked after: started again if they end, and taken over once whoever had started them is gone.
+    Without `log` a Kafka is left alone, which takes a while to start.
     """
-    directory = settings.embedded.directory
-    if directory is None:
-        yield
-        return
-    options = ServerOptions(directory=directory, port=settings.embedded.port)
     async with AsyncExitStack() as exits:
-        own = _OwnServer(options, exits)
-        await own.ensure()
-        if keep:
-            watcher = asyncio.create_task(own.watch(), name="embedded")
-            exits.push_async_callback(_ended, watcher)
+        for own in _own_servers(settings, exits, log=log):
+            await own.ensure()
+            if keep:
+                watcher = asyncio.create_task(own.watch(), name="embedded")
+                exits.push_async_callback(_ended, watcher)
         yield
+
+
+def _own_servers(settings: Settings, exits: AsyncExitStack, *, log: bool) -> Iterator[_OwnServer]:
+    own = settings.embedded
+    if own.directory is not None:
+        options = ServerOptions(directory=own.directory, port=own.port)
+        yield _OwnServer(own.port, lambda: EmbeddedPostgres.start(options), exits)
+    if own.kafka_directory is not None and log:
+        yield _OwnServer(own.kafka_port, partial(_start_kafka, own.kafka_directory, own.kafka_port), exits)
+
+
+async def _start_kafka(directory: Path, port: int) -> KafkaCluster:
+    from broker.log.kafka.local import ClusterOptions, KafkaCluster  # noqa: PLC0415 - as above
+
+    return await KafkaCluster.start(ClusterOptions(directory=directory, port=port))
+
+
+class _Server(Protocol):
+    """What one machine's own servers have in common."""
+
+    @property
+    def running(self) -> bool: ...
+
+    async def restart(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(slots=True)
 class _OwnServer:
-    """Custody's own Postgres, where this process is the one that runs it."""
+    """A server of Custody's own, where this process is the one that runs it."""
 
-    options: ServerOptions
+    port: int
+    start: Callable[[], Awaitable[_Server]]
     exits: AsyncExitStack
-    server: EmbeddedPostgres | None = None
+    server: _Server | None = None
 
     async def ensure(self) -> None:
         if self.server is not None:
             if not self.server.running:
                 await self.server.restart()
-        elif not await _answers(self.options.port):
-            self.server = await self.exits.enter_async_context(await EmbeddedPostgres.start(self.options))
+        elif not await _answers(self.port):
+            try:
+                self.server = await self.start()
+            except FatalError:
+                if not await _answers(self.port):  # nobody else was faster either
+                    raise
+            else:
+                self.exits.push_async_callback(self.server.close)
 
     async def watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             try:
                 await self.ensure()
-            except EmbeddedPostgresError as error:
+            except FatalError as error:
                 logger.warning("no server", action="embedded.failed", code=error.code, why=str(error))
 
 

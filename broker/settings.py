@@ -6,6 +6,7 @@ Secrets are `SecretStr`, or files that hold them; no command takes one as an arg
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -27,6 +28,9 @@ DSN_EXAMPLE = "postgresql://custody:secret@127.0.0.1:5432/custody"
 Server = Literal["log", "records", "blobs"]
 SERVERS: tuple[Server, ...] = ("log", "records", "blobs")
 
+_BROKER = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:/@]+):([0-9]{1,5})")
+_LAST_PORT = 65535
+
 _SECTION = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
 
@@ -46,7 +50,7 @@ def _split(value: object) -> object:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-class PostgresSettings(BaseModel):
+class _Database(BaseModel):
     """A Postgres database by its address. The admin's address is for `custody init` alone.
 
     `allow_unsafe_server` accepts one that forgets what it acknowledged (fsync off): for tests.
@@ -54,7 +58,6 @@ class PostgresSettings(BaseModel):
 
     model_config = _SECTION
 
-    kind: Literal["postgres"] = Field(default="postgres", examples=["postgres"])
     dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE])
     dsn_file: Path | None = Field(default=None, examples=["/run/secrets/custody-dsn"])
     admin_dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE.replace("custody:", "postgres:", 1)])
@@ -77,19 +80,69 @@ class PostgresSettings(BaseModel):
         return self
 
 
-class PostgresLogSettings(PostgresSettings):
-    """The log's Postgres. What is over `entry_bytes` has its content in the blob store, and a reference on the log."""
+class PostgresSettings(_Database):
+    """Where records or blobs rest."""
 
-    entry_bytes: int = Field(default=16_777_216, ge=8_192, le=67_108_864, examples=[16_777_216])
+    kind: Literal["postgres"] = Field(default="postgres", examples=["postgres"])
+
+
+class LogSettings(_Database):
+    """The event log, of one kind or the other: a Postgres database, or a Kafka cluster by its brokers.
+
+    What belongs to the other kind is refused; see `broker.kafka_settings`, and `KafkaLogOptions` for what it means.
+    `instance` names this process among the members of its groups, and must be another in each process. What is over
+    `entry_bytes` has its content in the blob store, and a reference on the log; by default each log's own bound holds.
+    """
+
+    kind: Literal["postgres", "kafka"] = Field(default="postgres", examples=["postgres"])
+    bootstrap: Words = Field(default=(), examples=["kafka-1.example.org:9092,kafka-2.example.org:9092"])
+    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        default="plaintext", examples=["sasl_ssl"]
+    )
+    mechanism: Literal["scram-sha-256", "scram-sha-512", "oauthbearer"] | None = Field(
+        default=None, examples=["scram-sha-512"]
+    )
+    username: str | None = Field(default=None, min_length=1, examples=["custody"])
+    password: SecretStr | None = Field(default=None, min_length=1, examples=["secret"])
+    password_file: Path | None = Field(default=None, examples=["/run/secrets/custody-kafka-password"])
+    token_file: Path | None = Field(default=None, examples=["/run/secrets/custody-kafka-token"])
+    ca_file: Path | None = Field(default=None, examples=["/etc/custody/kafka-ca.pem"])
+    certificate_file: Path | None = Field(default=None, examples=["/run/secrets/custody-kafka.pem"])
+    key_file: Path | None = Field(default=None, examples=["/run/secrets/custody-kafka.key"])
+    client_id: str = Field(default="custody", min_length=1, max_length=100, examples=["custody"])
+    instance: str | None = Field(default=None, min_length=1, max_length=100, examples=["custody-0"])
+    replication: int = Field(default=3, ge=1, le=99, examples=[3])
+    min_insync: int = Field(default=2, ge=1, le=99, examples=[2])
+    entry_bytes: int | None = Field(default=None, ge=8_192, le=67_108_864, examples=[1_000_000])
+    compression: Literal["none", "gzip", "lz4", "zstd"] = Field(default="lz4", examples=["lz4"])
+    linger_seconds: float = Field(default=0.005, ge=0, le=1, examples=[0.005])
+    session_seconds: float = Field(default=30.0, ge=0.5, le=1800, examples=[30])
+    heartbeat_seconds: float = Field(default=3.0, ge=0.05, le=60, examples=[3])
+    poll_seconds: float = Field(default=300.0, ge=1, le=86_400, examples=[300])
+    metadata_seconds: float = Field(default=10.0, ge=0.1, le=3600, examples=[10])
+    fetch_bytes: int = Field(default=16 * 2**20, ge=2**20, le=2**30, examples=[16_777_216])
+    request_seconds: float = Field(default=15.0, ge=0.5, le=600, examples=[15])
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _are_brokers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_is_broker(one) for one in value):
+            raise ValueError("holds something that is not the host:port of a broker")
+        return value
 
 
 class EmbeddedSettings(BaseModel):
-    """A Postgres of Custody's own, for one machine: its folder, and its port. It is started by whoever needs it."""
+    """Servers of Custody's own, for one machine: a Postgres, and a Kafka of one broker for a log on Kafka.
+
+    Each has a folder and a port, and is started by whoever needs it.
+    """
 
     model_config = _SECTION
 
     directory: Path | None = Field(default=None, examples=["/var/lib/custody/postgres"])
     port: int = Field(default=25432, ge=1024, le=65535, examples=[25432])
+    kafka_directory: Path | None = Field(default=None, examples=["/var/lib/custody/kafka"])
+    kafka_port: int = Field(default=25492, ge=1024, le=65535, examples=[25492])
 
 
 class EdgeSettings(BaseModel):
@@ -198,7 +251,7 @@ class Settings(BaseSettings):
     health_port: int | None = Field(default=None, ge=0, le=65535, examples=[8401])
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
     retention_days: int = Field(default=14, ge=1, le=3650, examples=[14])
-    log: PostgresLogSettings = Field(default_factory=PostgresLogSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
     records: PostgresSettings = Field(default_factory=PostgresSettings)
     blobs: PostgresSettings = Field(default_factory=PostgresSettings)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
@@ -219,18 +272,23 @@ class Settings(BaseSettings):
         """Nothing but arguments: `load` must see what is missing as well as what is wrong, and tests stay apart."""
         return (init_settings,)
 
+    @property
+    def databases(self) -> tuple[Server, ...]:
+        """The servers that are Postgres databases."""
+        return tuple(one for one in SERVERS if getattr(self, one).kind == "postgres")
+
     def address(self, server: Server) -> str:
-        """A server's DSN, from the setting or its file. `SettingsError` where there is none."""
+        """A database's DSN, from the setting or its file. `SettingsError` where there is none."""
         return self._dsn(server, "dsn")
 
     def admin_address(self, server: Server) -> str | None:
         """The admin's DSN, which `custody init` uses; None where no other than the common one is given."""
-        section: PostgresSettings = getattr(self, server)
+        section: _Database = getattr(self, server)
         given = section.admin_dsn is not None or section.admin_dsn_file is not None
         return self._dsn(server, "admin_dsn") if given else None
 
     def _dsn(self, server: Server, field: str) -> str:
-        section: PostgresSettings = getattr(self, server)
+        section: _Database = getattr(self, server)
         direct: SecretStr | None = getattr(section, field)
         if direct is not None:
             return direct.get_secret_value()
@@ -259,6 +317,12 @@ def dsn_fault(dsn: str) -> str | None:
     if not parts.path.strip("/") or port == 0:
         return "names no database"
     return None
+
+
+def _is_broker(address: str) -> bool:
+    """Whether it is host:port, an IPv6 address in brackets."""
+    found = _BROKER.fullmatch(address)
+    return found is not None and 0 < int(found[1]) <= _LAST_PORT
 
 
 def _is_address(url: str) -> bool:

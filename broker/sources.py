@@ -17,6 +17,7 @@ from pydantic_settings import EnvSettingsSource, NestedSecretsSettingsSource, Se
 
 from broker.core.errors import SettingsError
 from broker.findings import closest, line, meant, not_toml, what
+from broker.kafka_settings import KAFKA_SETTINGS, POSTGRES_SETTINGS, faults, file_faults
 from broker.settings import DELIMITER, DSN_EXAMPLE, PREFIX, SERVERS, Profile, Server, Settings, setting_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FILE_VARIABLE = "CUSTODY_SETTINGS"
 SECRETS_VARIABLE = "CUSTODY_SECRETS_DIR"
-_OURS = frozenset({FILE_VARIABLE, SECRETS_VARIABLE})
+_OURS = frozenset({FILE_VARIABLE, SECRETS_VARIABLE, "CUSTODY_KAFKA_LIBRARIES"})
 _OTHERS = ("CUSTODY_TEST_",)
 # Kubernetes puts these into a container for each service, also for one that is called `custody`.
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP).*)")
@@ -50,6 +51,10 @@ class _Gathered:
         if self.file is not None and self.is_in_file(path):
             return f"{'.'.join(path)} in {self.file.name}"
         return setting_name(*path)
+
+    def example(self, path: tuple[str, ...], example: str) -> str:
+        """An example of right, written as this setting was: as a variable, or as a line of the file."""
+        return _as_toml(example) if self.is_in_file(path) else example
 
     def is_in_file(self, path: tuple[str, ...]) -> bool:
         """Whether the file is where this setting comes from."""
@@ -86,9 +91,9 @@ def _settled(gathered: _Gathered, needs: Collection[Need]) -> Settings:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         gathered.findings += [_explained(one, gathered) for one in details]
-    gathered.findings += _missing(gathered.values, needs)
+    gathered.findings += [*_missing(gathered.values, needs), *_misplaced(gathered)]
     if settings is not None and not gathered.findings:
-        gathered.findings += [*_files(settings, needs), *_unfit(settings, gathered)]
+        gathered.findings += [*_kafka(settings, gathered), *_files(settings, needs), *_unfit(settings, gathered)]
     if settings is None or gathered.findings:
         raise SettingsError(list(dict.fromkeys(gathered.findings)))
     return settings
@@ -118,7 +123,7 @@ def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _anchor(key: str, value: object, folder: Path) -> object:
     if isinstance(value, dict):
         return _anchored(value, folder)
-    is_path = key in {"registry", "directory"} or key.endswith("_file")
+    is_path = key in {"registry", "directory", "kafka_directory"} or key.endswith("_file")
     return str(folder / value) if is_path and isinstance(value, str) else value
 
 
@@ -167,9 +172,8 @@ def _explained(error: ErrorDetails, gathered: _Gathered) -> str:
     typed = setting_name(*path)
     close = closest(typed, known) if typed not in known else None
     example = known.get(close or typed) or _example_in(path[0] if path else "profile")
-    if gathered.is_in_file(path):
-        return line(gathered.name(path), what(error) + meant(close and _key(close)), _as_toml(example))
-    return line(gathered.name(path), what(error) + meant(close), example)
+    guess = close and _key(close) if gathered.is_in_file(path) else close
+    return line(gathered.name(path), what(error) + meant(guess), gathered.example(path, example))
 
 
 def _key(variable: str) -> str:
@@ -185,18 +189,52 @@ def _as_toml(example: str) -> str:
 
 def _missing(values: Mapping[str, Any], needs: Collection[Need]) -> Iterator[str]:
     for server in SERVERS:
-        section = values.get(server) or {}
-        if server in needs and not (isinstance(section, dict) and (section.get("dsn") or section.get("dsn_file"))):
-            name = setting_name(server, "dsn")
-            yield line(name, f"is missing, and so is {name}_FILE", f"{name}={DSN_EXAMPLE}")
+        if server in needs:
+            yield from _unreached(server, _section(values, server))
     if "registry" in needs and not values.get("registry"):
         name = setting_name("registry")
         yield line(name, "is missing", f"{name}=/etc/custody/custody.toml")
 
 
+def _unreached(server: Server, section: Mapping[str, Any]) -> Iterator[str]:
+    """That a server's settings do not say where it is."""
+    if server == "log" and section.get("kind") == "kafka":
+        if not section.get("bootstrap"):
+            name = setting_name(server, "bootstrap")
+            yield line(name, "is missing", _known_names()[name])
+    elif not (section.get("dsn") or section.get("dsn_file")):
+        name = setting_name(server, "dsn")
+        yield line(name, f"is missing, and so is {name}_FILE", f"{name}={DSN_EXAMPLE}")
+
+
+def _misplaced(gathered: _Gathered) -> Iterator[str]:
+    """Settings of the kind of log that is not the one chosen."""
+    section = _section(gathered.values, "log")
+    kind = section.get("kind", "postgres")
+    others, other = (POSTGRES_SETTINGS, "postgres") if kind == "kafka" else (KAFKA_SETTINGS, "kafka")
+    paths = [("log", one) for one in section if one in others]
+    if kind == "postgres":
+        paths += [("embedded", one) for one in _section(gathered.values, "embedded") if one.startswith("kafka_")]
+    for path in paths:
+        fault = f"is for a log of kind {other}, and this one is {kind}"
+        yield line(gathered.name(path), fault, gathered.example(path, f"CUSTODY_LOG__KIND={other}"))
+
+
+def _kafka(settings: Settings, gathered: _Gathered) -> Iterator[str]:
+    """What is wrong with the way to a log on Kafka."""
+    if settings.log.kind == "kafka":
+        for name, fault in faults(settings.log):
+            path = ("log", name)
+            yield line(gathered.name(path), fault, gathered.example(path, _known_names()[setting_name(*path)]))
+
+
 def _files(settings: Settings, needs: Collection[Need]) -> Iterator[str]:
-    """What is wrong with the files that hold the addresses of the servers needed."""
-    for server in SERVERS:
+    """What is wrong with the files that hold the addresses and secrets of the servers needed."""
+    if "log" in needs and settings.log.kind == "kafka":
+        for name, fault in file_faults(settings.log):
+            variable = setting_name("log", name)
+            yield line(variable, fault, _known_names()[variable])
+    for server in settings.databases:
         if server in needs:
             try:
                 settings.address(server)
@@ -215,6 +253,9 @@ def _unfit(settings: Settings, gathered: _Gathered) -> Iterator[str]:
     if settings.seed is not None:
         name = gathered.name(("seed",))
         yield line(name, "salts of production must not be known: leave it out", f"{setting_name('profile')}=demo")
+    if settings.log.mechanism == "oauthbearer" and settings.log.protocol != "sasl_ssl":
+        name = gathered.name(("log", "protocol"))
+        yield line(name, "shows the token to whoever is on the way, which production refuses", f"{name}=sasl_ssl")
     provider = settings.whatsapp_cloud
     if not provider.graph_url.startswith("https://"):
         name = gathered.name(("whatsapp_cloud", "graph_url"))
@@ -250,6 +291,12 @@ def _sections() -> tuple[str, ...]:
 def _example_in(section: str) -> str:
     start = setting_name(section)
     return next((example for name, example in _known_names().items() if name.startswith(start)), f"{start}=...")
+
+
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A group of settings as it was given; empty if it is not one."""
+    section = values.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _has(table: Mapping[str, Any], path: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
 """Fixtures and options for the whole tree of tests.
 
-`postgres_server` is one server for the run, `database` a fresh database on it. `seed` differs for each test
-and run and is printed; `fault_seed` runs a test once for each of a fixed series.
+`postgres_server` and `kafka_server` are one server each for the run, `database` a fresh database on the first.
+`seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
+from tests.kafka_servers import SharedKafka, shared_kafka
 from tests.servers import SharedPostgres, shared_postgres
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ def seed(request: pytest.FixtureRequest) -> int:
 async def postgres_server() -> AsyncIterator[SharedPostgres]:
     """One real Postgres for the run, not to be stopped: private_postgres() makes others."""
     async with shared_postgres() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def kafka_server() -> AsyncIterator[SharedKafka]:
+    """One real Kafka for the run, not to be stopped: private_kafka() makes others."""
+    async with shared_kafka() as server:
         yield server
 
 

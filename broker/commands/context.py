@@ -73,9 +73,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-async def with_servers(exits: AsyncExitStack, settings: Settings) -> None:
-    """Starts what Custody runs itself, for as long as the command lasts."""
-    await exits.enter_async_context(app.embedded(settings))
+async def with_servers(exits: AsyncExitStack, settings: Settings, *, log: bool = True) -> None:
+    """Starts what Custody runs itself, for as long as the command lasts; without `log`, only what stores need."""
+    await exits.enter_async_context(app.embedded(settings, log=log))
 
 
 def tenants(registry: Registry, name: str | None) -> Sequence[Tenant]:

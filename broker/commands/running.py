@@ -57,7 +57,7 @@ At = Annotated[
     ),
 ]
 Keep = Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Where its data are to lie and to stay.")]
-LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres.")]
+LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres, or kafka.")]
 StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres.")]
 
 
@@ -155,6 +155,8 @@ def demo(  # noqa: PLR0913, PLR0917 - options of the command line
 ) -> None:
     """Watch it all on this machine: a Postgres, a simulated provider, the workers, and an account that closes.
 
+    With --log kafka the log is a Kafka of its own, for which it needs Java 17 and, the first time, Maven.
+
     Exits with 1 if the account does not close.
 
     Example: custody demo
@@ -162,15 +164,19 @@ def demo(  # noqa: PLR0913, PLR0917 - options of the command line
     Example: custody demo --messages 10000 --json
 
     Example: custody demo --seed 7 --at 2026-11-23T08:00:00+02:00
+
+    Example: custody demo --log kafka
     """
-    from broker.demo import DemoOptions, run_demo  # noqa: PLC0415 - the demo is for this alone
+    from broker.demo import LOGS, DemoOptions, run_demo  # noqa: PLC0415 - the demo is for this alone
 
     settings = context.load()
     refuse_in_production(settings, "the demo")
-    for option, name in (("--log", log), ("--store", store)):
-        if name != "postgres":
-            raise UsageError(line(option, "no such implementation", f"{option} postgres"))
-    if not run_demo(DemoOptions(messages=messages, seed=seed, at=_time(at), keep=keep), as_json=as_json):
+    chosen = next((one for one in LOGS if one == log), None)
+    if chosen is None:
+        raise UsageError(line("--log", f"no such implementation{meant(closest(log, LOGS))}", "--log kafka"))
+    if store != "postgres":
+        raise UsageError(line("--store", "no such implementation", "--store postgres"))
+    if not run_demo(DemoOptions(messages=messages, seed=seed, at=_time(at), keep=keep, log=chosen), as_json=as_json):
         raise FailedError(1)
 
 

@@ -91,7 +91,7 @@ async def _prepared(*, logins: bool) -> Sequence[Step]:
     registry = app.registry(settings) if settings.registry is not None else None
     passwords: dict[str, str] | None = None
     if logins:
-        passwords = {server: login_of(settings.address(server), server).password for server in SERVERS}
+        passwords = {server: login_of(settings.address(server), server).password for server in settings.databases}
     async with AsyncExitStack() as exits:
         await context.with_servers(exits, settings)
         steps = await app.prepare(settings, registry=registry, passwords=passwords)

@@ -87,7 +87,7 @@ async def _find(wanted: Wanted) -> Sequence[KeptRecord]:
     settings = context.load("records", "registry")
     registry = app.registry(settings)
     async with AsyncExitStack() as exits:
-        await context.with_servers(exits, settings)
+        await context.with_servers(exits, settings, log=False)
         store = await app.entered(exits, app.open_records(settings))
         tenant, found = await _look(store, registry, wanted)
         if wanted.doing is not None:

@@ -1,6 +1,7 @@
 """The main job on one machine: traffic comes in, is kept in a real Postgres, and is erased at a simulated provider."""
 
+from broker.demo.home import LOGS, Log
 from broker.demo.show import run_demo
 from broker.demo.stage import Demo, DemoOptions
 
-__all__ = ["Demo", "DemoOptions", "run_demo"]
+__all__ = ["LOGS", "Demo", "DemoOptions", "Log", "run_demo"]

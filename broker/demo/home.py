@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from broker.core.errors import SettingsError
 from connectors.simulator.config import DeliveryConfig, SimulatorConfig
@@ -22,6 +23,9 @@ TENANTS = ("umbrella", "harbour")
 ROLES = ("log", "records", "blobs")
 PROVIDER = "whatsapp_cloud"
 
+Log = Literal["postgres", "kafka"]
+LOGS: tuple[Log, ...] = ("postgres", "kafka")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -30,15 +34,16 @@ class Ports:
     postgres: int
     edge: int
     simulator: int
+    kafka: int
 
     @classmethod
     def free(cls) -> Ports:
-        """Three ports that nothing listens on now."""
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        """Ports that nothing listens on now."""
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
         ports = [one.getsockname()[1] for one in listeners]
         for one in listeners:
             one.close()
-        return cls(postgres=ports[0], edge=ports[1], simulator=ports[2])
+        return cls(postgres=ports[0], edge=ports[1], simulator=ports[2], kafka=ports[3])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +53,12 @@ class DemoHome:
     root: Path
     seed: int
     ports: Ports
+    log: Log
     simulator: SimulatorConfig = field(repr=False)
     repeatable: bool = False
 
     @classmethod
-    def make(cls, root: Path, *, seed: int, ports: Ports, repeatable: bool = False) -> DemoHome:
+    def make(cls, root: Path, *, seed: int, ports: Ports, log: Log = "postgres", repeatable: bool = False) -> DemoHome:
         """Lays the folder out afresh. `SettingsError` when it holds something that is not a demo's.
 
         `repeatable`: salts and ids come from the seed, and nothing that webhooks say depends on time or ports.
@@ -60,7 +66,7 @@ class DemoHome:
         _clear(root)
         config = _placed(sample(companies=len(TENANTS), seed=seed), ports, seed)
         config = _in_order(config) if repeatable else config
-        home = cls(root=root, seed=seed, ports=ports, simulator=config, repeatable=repeatable)
+        home = cls(root=root, seed=seed, ports=ports, log=log, simulator=config, repeatable=repeatable)
         home.secrets.mkdir(mode=0o700)
         home._write()
         return home
@@ -86,6 +92,11 @@ class DemoHome:
         return self.root / "postgres"
 
     @property
+    def kafka(self) -> Path:
+        """The embedded Kafka's folder, where the log is one."""
+        return self.root / "kafka"
+
+    @property
     def control_token(self) -> str:
         """What opens the simulator's control calls."""
         return self.secret("control")
@@ -109,8 +120,9 @@ class DemoHome:
             "registry": "custody.toml",
             "partitions": 2,
             **({"seed": self.seed} if self.repeatable else {}),
-            "embedded": {"directory": str(self.postgres), "port": self.ports.postgres},
+            "embedded": {"directory": str(self.postgres), "port": self.ports.postgres, **self._own_kafka()},
             **{role: {"dsn": self.dsn(role)} for role in ROLES},
+            **self._log(),
             "edge": {"port": self.ports.edge},
             # All workers share one process here, and each waits for the others' turns: more at once makes up for it.
             "workers": {"media_concurrency": 32, "erase_concurrency": 32},
@@ -119,6 +131,18 @@ class DemoHome:
                 "extra_media_hosts": [f"127.0.0.1:{self.ports.simulator}"],
             },
         }
+
+    def _own_kafka(self) -> Mapping[str, object]:
+        if self.log != "kafka":
+            return {}
+        return {"kafka_directory": str(self.kafka), "kafka_port": self.ports.kafka}
+
+    def _log(self) -> Mapping[str, object]:
+        """Where the log is, if not on Postgres: one broker has one replica."""
+        if self.log != "kafka":
+            return {}
+        broker = f"127.0.0.1:{self.ports.kafka}"
+        return {"log": {"kind": "kafka", "bootstrap": [broker], "replication": 1, "min_insync": 1}}
 
     def _registry(self) -> Mapping[str, object]:
         tenants: dict[str, object] = {}

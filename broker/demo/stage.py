@@ -21,7 +21,7 @@ from broker.accounts import count_unclaimed, draw_accounts
 from broker.core.account import Account, total
 from broker.core.ports import BlobStore, EventLog, RecordStore
 from broker.core.registry import Registry
-from broker.demo.home import PROVIDER, DemoHome, Ports
+from broker.demo.home import PROVIDER, DemoHome, Log, Ports
 from broker.demo.processes import Running, answers, custody
 from broker.demo.provider import ProviderControl
 from broker.judge import Judge, Verdict
@@ -40,12 +40,14 @@ class DemoOptions:
 
     `at` is when the story begins. Given that, it is the same again, digest by digest, whenever it is told with the
     same seed.
+    `log` is what the event log runs on.
     """
 
     messages: int = 0
     seed: int = 1
     at: datetime | None = None
     keep: Path | None = None
+    log: Log = "postgres"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +123,16 @@ class Demo:
 
     async def _start(self) -> None:
         enter = self._exits.enter_async_context
-        repeatable = self.options.at is not None
-        self.home = DemoHome.make(self._folder(), seed=self.options.seed, ports=Ports.free(), repeatable=repeatable)
+        self.home = DemoHome.make(
+            self._folder(),
+            seed=self.options.seed,
+            ports=Ports.free(),
+            log=self.options.log,
+            repeatable=self.options.at is not None,
+        )
         self.settings = app.settings_of(self.home.settings_file)
         self.registry = app.registry(self.settings)
-        self.say("starting PostgreSQL")
+        self.say("starting PostgreSQL" + (" and Kafka" if self.options.log == "kafka" else ""))
         await enter(app.embedded(self.settings))
         self.say("creating tables, roles and topics")
         await app.prepare(self.settings, registry=self.registry)

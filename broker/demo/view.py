@@ -144,6 +144,6 @@ def _holds(outcome: Outcome) -> str:
 
 def _print_further(console: Console, settings: Path, example: str | None) -> None:
     shown = example or "RECORD"
-    console.print("\nLook further (each starts the demo's Postgres by itself):")
+    console.print("\nLook further (each starts the demo's servers by itself):")
     for command in ("report", f"show {shown}", "dead list"):
         console.print(f"  CUSTODY_SETTINGS={settings} .venv/bin/custody {command}", markup=False, soft_wrap=True)

@@ -117,13 +117,18 @@ def said(*arguments: str, stdin: bytes = b"") -> Said:
     return Said(code=code, out=_text(out), err=_text(err))
 
 
-def lay_out(folder: Path, admin_dsn: str) -> Installation:
-    """Settings and registry in a folder, for one database that holds log, records and blobs, each with its login."""
+def lay_out(folder: Path, admin_dsn: str, *, log: str | None = None) -> Installation:
+    """Settings and registry in a folder, for one database that holds log, records and blobs, each with its login.
+
+    `log` are the settings of another log.
+    """
     mark = secrets.token_hex(4)
     own = {name: as_role(admin_dsn, f"test_{mark}_{name}", mark) for name in ("log", "records", "blobs")}
     sections = [
         f'[{name}]\ndsn = "{dsn}"\nadmin_dsn = "{admin_dsn}"\nallow_unsafe_server = true\n' for name, dsn in own.items()
     ]
+    if log is not None:
+        sections[0] = f"[log]\n{log}\n"
     settings = folder / "settings.toml"
     settings.touch(mode=0o600)
     settings.write_text('profile = "demo"\nregistry = "custody.toml"\npartitions = 2\n' + "\n".join(sections))

@@ -1,4 +1,4 @@
-"""Stages for the fault tests: one Postgres for the module's tests, fresh databases for each."""
+"""Stages for the fault tests: one Postgres for all of them, and one Kafka, with fresh databases and topics for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.stage import Servers, Stage, StageOptions, one_server, three_servers
+from tests.stage import Servers, Stage, StageOptions, cluster, one_server, three_servers
 from tests.stage.nursery import running_nursery
 from tests.stage.servers import ROLES
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from backends.postgres.embedded import EmbeddedPostgres
+    from broker.log.kafka.local import KafkaCluster
 
     OpenStage = Callable[[StageOptions], AbstractAsyncContextManager[Stage]]
 
@@ -29,6 +30,13 @@ async def fault_postgres() -> AsyncIterator[EmbeddedPostgres]:
     """One server for all stages, which no test stops."""
     async with one_server() as server:
         yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def fault_kafka() -> AsyncIterator[KafkaCluster]:
+    """One broker for all stages with their log on Kafka, which no test stops."""
+    async with cluster() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +67,33 @@ async def open_wide_stage(nursery: Path, tmp_path: Path) -> AsyncIterator[OpenSt
         yield functools.partial(_opened, servers, nursery, tmp_path)
 
 
+@pytest.fixture
+def open_kafka_stage(
+    fault_postgres: EmbeddedPostgres, fault_kafka: KafkaCluster, nursery: Path, tmp_path: Path
+) -> OpenStage:
+    """Opens a stage on the shared servers, its log on the shared broker."""
+    return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=fault_kafka)
+
+
+@pytest_asyncio.fixture
+async def open_cluster_stage(
+    fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path
+) -> AsyncIterator[OpenStage]:
+    """Opens a stage with its log on three brokers of its own, which the test may kill, freeze and restart."""
+    async with cluster(brokers=3) as brokers:
+        yield functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=brokers)
+
+
 @asynccontextmanager
 async def _opened(
-    by_role: Mapping[str, EmbeddedPostgres], nursery: Path, folder: Path, options: StageOptions
+    by_role: Mapping[str, EmbeddedPostgres],
+    nursery: Path,
+    folder: Path,
+    options: StageOptions,
+    *,
+    kafka: KafkaCluster | None = None,
 ) -> AsyncGenerator[Stage]:
-    servers = await Servers.prepared(by_role)
+    servers = await Servers.prepared(by_role, kafka=kafka)
     try:
         async with Stage(folder=folder / "stage", nursery=nursery, servers=servers, options=options) as stage:
             yield stage

@@ -2,7 +2,7 @@
 
 from tests.stage.home import StageHome
 from tests.stage.kills import Kill
-from tests.stage.servers import Servers, one_server, three_servers
+from tests.stage.servers import Servers, cluster, one_server, three_servers
 from tests.stage.stage import Stage, StageOptions
 
-__all__ = ["Kill", "Servers", "Stage", "StageHome", "StageOptions", "one_server", "three_servers"]
+__all__ = ["Kill", "Servers", "Stage", "StageHome", "StageOptions", "cluster", "one_server", "three_servers"]

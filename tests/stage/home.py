@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from broker.demo.home import PROVIDER, TENANTS, DemoHome, Ports, to_toml
+from broker.demo.home import PROVIDER, TENANTS, DemoHome, Log, Ports, to_toml
 from connectors.simulator.config import DeliveryConfig, MediaConfig, SimulatorConfig
 from tests.stage.servers import ROLES, Servers
 
@@ -32,6 +32,7 @@ _WORKERS = {
     "relay_poll_seconds": 0.1,
     "claim_poll_seconds": 0.5,
 }
+_KAFKA = {"session_seconds": 3.0, "heartbeat_seconds": 0.3, "metadata_seconds": 0.5, "request_seconds": 3.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,13 @@ class StageHome:
         *,
         seed: int,
         misbehaviour: Misbehaviour,
+        log: Log = "postgres",
         overrides: Mapping[str, Any] | None = None,
     ) -> StageHome:
         """Lays the folder out."""
-        postgres, edge, simulator = free_ports(3)
-        demo = DemoHome.make(root, seed=seed, ports=Ports(postgres=postgres, edge=edge, simulator=simulator))
+        postgres, edge, simulator, kafka = free_ports(4)
+        ports = Ports(postgres=postgres, edge=edge, simulator=simulator, kafka=kafka)
+        demo = DemoHome.make(root, seed=seed, ports=ports, log=log)
         config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
         registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
         home = cls(demo=demo, servers=servers, simulator=config, registry=registry, overrides=overrides or {})
@@ -99,6 +102,7 @@ class StageHome:
             "profile": "development",
             "registry_poll_seconds": 0.1,
             **{role: self._server(role) for role in ROLES},
+            **self._log(),
             "edge": {"port": self.demo.ports.edge, "append_seconds": 3.0, "retry_after_seconds": 1},
             "workers": _WORKERS,
             "telemetry": {"log_level": "debug", "log_format": "json"},
@@ -107,6 +111,14 @@ class StageHome:
         for name, value in self.overrides.items():
             made[name] = {**made.get(name, {}), **value} if isinstance(value, dict) else value
         return made
+
+    def _log(self) -> Mapping[str, Any]:
+        """Where the log is, if not on Postgres: all brokers have a replica, and one of three may be down."""
+        if self.demo.log != "kafka":
+            return {}
+        brokers = self.servers.cluster().bootstrap
+        replicas = {"replication": len(brokers), "min_insync": min(2, len(brokers))}
+        return {"log": {"kind": "kafka", "bootstrap": list(brokers), **replicas, **_KAFKA}}
 
     def _server(self, role: str) -> Mapping[str, Any]:
         return {

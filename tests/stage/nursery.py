@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import broker.run  # noqa: F401 - imported here for all the processes to come
+import broker.log.kafka
+import broker.run  # noqa: F401 - both are imported here for all the processes to come
 from tests.stage import doomed
 
 if TYPE_CHECKING:

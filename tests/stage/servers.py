@@ -1,4 +1,7 @@
-"""The servers a stage stands on: one Postgres for all three roles, or one for each, that may be stopped alone."""
+"""The servers a stage stands on: one Postgres for all three roles, or one for each, that may be stopped alone.
+
+Where the log is on Kafka, a cluster stands beside them, whose brokers may be killed, frozen and restarted.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from backends.postgres.embedded import EmbeddedPostgres, ServerOptions, identifier
+from broker.log.kafka.local import ClusterOptions, KafkaCluster
+from tests.kafka_clients import clear
+from tests.kafka_servers import private_kafka
 from tests.servers import as_role, private_postgres
 
 if TYPE_CHECKING:
@@ -22,16 +28,23 @@ _TUNING = {"max_connections": "200", "max_wal_size": "1GB", "shared_buffers": "3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """A server for each role, and the databases and logins of one stage on them."""
+    """A server for each role, and the databases and logins of one stage on them.
+
+    `kafka` is the cluster of a stage with its log there. It is that stage's alone as long as the stage lasts: the
+    names of topics and groups are fixed.
+    """
 
     by_role: Mapping[str, EmbeddedPostgres]
     suffix: str
     password: str
+    kafka: KafkaCluster | None = None
 
     @classmethod
-    async def prepared(cls, by_role: Mapping[str, EmbeddedPostgres]) -> Servers:
-        """Fresh databases, named apart from those of other stages."""
-        made = cls(by_role=by_role, suffix=secrets.token_hex(4), password=secrets.token_hex(16))
+    async def prepared(cls, by_role: Mapping[str, EmbeddedPostgres], *, kafka: KafkaCluster | None = None) -> Servers:
+        """Fresh databases, named apart from those of other stages, and a Kafka without Custody's topics."""
+        made = cls(by_role=by_role, suffix=secrets.token_hex(4), password=secrets.token_hex(16), kafka=kafka)
+        if kafka is not None:
+            await clear(kafka.bootstrap)
         for role, server in by_role.items():
             await server.create_database(made.database(role), template="template0")
         return made
@@ -91,6 +104,12 @@ class Servers:
             finally:
                 await connection.close()
 
+    def cluster(self) -> KafkaCluster:
+        """The Kafka under the log. `LookupError` where there is none."""
+        if self.kafka is None:
+            raise LookupError("no Kafka stands beside these servers: Servers.prepared(.., kafka=cluster)")
+        return self.kafka
+
 
 @asynccontextmanager
 async def one_server() -> AsyncGenerator[EmbeddedPostgres]:
@@ -104,6 +123,13 @@ async def three_servers() -> AsyncGenerator[Mapping[str, EmbeddedPostgres]]:
     """A server for each role."""
     async with AsyncExitStack() as exits:
         yield {role: await exits.enter_async_context(private_postgres(_options())) for role in ROLES}
+
+
+@asynccontextmanager
+async def cluster(brokers: int = 1) -> AsyncGenerator[KafkaCluster]:
+    """A Kafka for the log."""
+    async with private_kafka(ClusterOptions(brokers=brokers)) as started:
+        yield started
 
 
 def _options() -> ServerOptions:

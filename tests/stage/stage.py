@@ -23,6 +23,7 @@ from broker.core.erasure import TargetState
 from broker.core.errors import RetryableError
 from broker.core.ports import BlobStore, EventLog, RecordStore
 from broker.core.topics import Stream, topic_name
+from broker.demo.home import Log
 from broker.judge import Judge, Verdict
 from broker.settings import Settings
 from connectors.simulator import Misbehaviour, Play, Simulator
@@ -59,9 +60,13 @@ class UnsettledError(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOptions:
-    """What stands on the stage. `registered` tenants have their accounts in the registry from the start."""
+    """What stands on the stage. `registered` tenants have their accounts in the registry from the start.
+
+    `log` is what the log runs on; for "kafka" the servers have a cluster.
+    """
 
     seed: int
+    log: Log = "postgres"
     processes: Mapping[str, Sequence[str]] = field(default_factory=lambda: TOGETHER)
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
     registered: Sequence[str] = TENANTS
@@ -262,6 +267,7 @@ class Stage:
             self.servers,
             seed=options.seed,
             misbehaviour=options.misbehaviour,
+            log=options.log,
             overrides=options.overrides,
         )
         self.home.register(*options.registered)

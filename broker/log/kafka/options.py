@@ -53,6 +53,8 @@ class KafkaLogOptions:
         compression: of the producer's batches.
         linger_seconds: how long the producer waits for company, so that small appends share a request.
         session_seconds: a member that has not been heard of for so long loses its partitions.
+        heartbeat_seconds: the time between two signs of life, by which a member also learns that the group changes; a
+            third of `session_seconds` where that is less.
         poll_seconds: the longest that a member may take between two fetches before it counts as hanging.
         metadata_seconds: a topic that was created later is noticed within this time.
         fetch_bytes: the most that one fetch brings, of all partitions together.
@@ -69,6 +71,7 @@ class KafkaLogOptions:
     compression: Literal["none", "gzip", "lz4", "zstd"] = "lz4"
     linger_seconds: float = 0.005
     session_seconds: float = 30.0
+    heartbeat_seconds: float = 3.0
     poll_seconds: float = 300.0
     metadata_seconds: float = 10.0
     fetch_bytes: int = 16 * 2**20

@@ -1,6 +1,6 @@
 """The event log on Postgres."""
 
-from broker.log.postgres.errors import UnknownTopicError
+from broker.log.errors import UnknownTopicError
 from broker.log.postgres.log import PostgresLog
 from broker.log.postgres.options import PostgresLogOptions
 from broker.log.postgres.rows import partition_of

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from broker.core.ports import Bounds
 from broker.core.topics import TopicPartition, TopicSpec, split_topic
-from broker.log.postgres.errors import UnknownTopicError, guarded
+from broker.log.errors import UnknownTopicError
+from broker.log.postgres.errors import guarded
 from broker.log.postgres.queries import queries
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import asyncpg
 
-from broker.core.errors import CustodyError, FatalError, LogUnavailableError, SchemaError, SettingsError
+from broker.core.errors import CustodyError, LogUnavailableError, SchemaError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -31,15 +31,6 @@ _NOT_OUR_SCHEMA = (
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedFunctionError,
 )
-
-
-class UnknownTopicError(FatalError):
-    """A topic that nobody created: they are never made by appending to them."""
-
-    code: ClassVar[str] = "unknown_topic"
-
-    def __init__(self, topics: list[str]) -> None:
-        super().__init__(f"no such topic: {', '.join(topics)}; nothing was appended. Create it with: custody init")
 
 
 def guarded(doing: str, *also: type[Exception]) -> Callable[[Call[P, T]], Call[P, T]]:

@@ -41,3 +41,13 @@ def test_the_settings_example_is_right_with_and_without_its_comments(monkeypatch
     settings = load()
     assert (settings.profile, settings.edge.host) == ("production", "0.0.0.0")  # noqa: S104 - as the example has it
     assert settings.log.admin_dsn_file == Path("/run/secrets/custody-admin/log-dsn")
+
+
+def test_the_example_of_a_log_on_kafka_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in os.environ if one.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "deploy/examples/custody-kafka.env").read_text()
+    for name, value in re.findall(r"^(CUSTODY_[A-Z_]+)=(.*)$", text, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert (settings.log.kind, len(settings.log.bootstrap), settings.log.mechanism) == ("kafka", 3, "scram-sha-512")

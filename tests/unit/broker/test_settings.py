@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from broker.core.errors import SettingsError
-from broker.settings import DSN_EXAMPLE, PostgresLogSettings, Profile, Settings
+from broker.settings import DSN_EXAMPLE, LogSettings, Profile, Settings
 from broker.sources import load, load_file
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ WRONG = [
     ("CUSTODY_PARTITIONS", "many", "is not a whole number", "CUSTODY_PARTITIONS=4"),
     ("CUSTODY_PARTITIONS", "0", "is too small: at least 1", "CUSTODY_PARTITIONS=4"),
     ("CUSTODY_RETENTION_DAYS", "99999", "is too large: at most 3650", "CUSTODY_RETENTION_DAYS=14"),
-    ("CUSTODY_LOG__KIND", "rabbit", "is not one of 'postgres'", "CUSTODY_LOG__KIND=postgres"),
+    ("CUSTODY_LOG__KIND", "rabbit", "is not one of 'postgres' or 'kafka'", "CUSTODY_LOG__KIND=postgres"),
     ("CUSTODY_LOG__DSN", f"mysql://u:{SECRET}@h/d", "is not a postgresql:// address", "CUSTODY_LOG__DSN=postgresql://"),
     ("CUSTODY_LOG__DSN", f"postgresql://u:{SECRET}@/", "names no host", "CUSTODY_LOG__DSN=postgresql://"),
     ("CUSTODY_LOG__DSN", f"postgresql://u:{SECRET}@h", "names no database", "CUSTODY_LOG__DSN=postgresql://"),
@@ -215,7 +215,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings_show_no_secret() -> None:
-    settings = Settings(log=PostgresLogSettings(dsn=SecretStr(DSN)))
+    settings = Settings(log=LogSettings(dsn=SecretStr(DSN)))
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
     assert settings.address("log") == DSN

@@ -16,7 +16,7 @@ from broker.core.ports import NewEntry
 from broker.core.topics import TopicSpec
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.log.postgres.connections import identity_of
-from broker.settings import PostgresLogSettings, Settings
+from broker.settings import LogSettings, Settings
 from tests.contract.event_log_kit import insist
 from tests.servers import as_role, database_of
 from tests.unit.broker.log.conftest import LAZY, OpenLog
@@ -116,7 +116,7 @@ async def test_a_renewed_password_is_found_without_a_restart(
     user, second = str(urlsplit(member).username), secrets.token_hex(8)
     file = tmp_path / "dsn"
     file.write_text(member)
-    settings = Settings(log=PostgresLogSettings(dsn_file=file))
+    settings = Settings(log=LogSettings(dsn_file=file))
     log = await PostgresLog.open(
         lambda: settings.address("log"), options=PostgresLogOptions(allow_unsafe_server=True, poll_seconds=0.05)
     )

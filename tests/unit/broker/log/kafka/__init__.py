@@ -1,1 +1,1 @@
-"""The event log, each part by itself."""
+"""Mirrors `broker/log/kafka`."""

@@ -1,0 +1,195 @@
+"""The topics there are, their partitions, and where these begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition as KafkaPartition
+from aiokafka.admin import NewTopic, RecordsToDelete
+from aiokafka.errors import GroupLoadInProgressError, for_code
+
+from broker.core.errors import SettingsError
+from broker.core.ports import Bounds
+from broker.core.topics import TopicPartition, split_topic
+from broker.log.errors import UnknownTopicError
+from broker.log.kafka.connections import RETRY_MS
+from broker.log.kafka.errors import guarded
+from broker.log.kafka.topic_config import topic_config
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from broker.core.topics import TopicSpec
+    from broker.log.kafka.connections import Connections
+
+_ALREADY_EXISTS = 36
+_UNFIT = {
+    37: "log.partitions: the cluster takes no such number; for example 12",
+    38: "log.replication: the cluster has fewer brokers than replicas asked for; for example 1, for one broker",
+    40: "the cluster refuses a topic's settings; `custody topics plan` shows them",
+    44: "the cluster's policy refuses a topic's settings; `custody topics plan` shows them",
+}
+"""Errors of CreateTopics that settings cause.
+
+Source: https://kafka.apache.org/protocol#protocol_error_codes, 2026-11-23"""
+
+
+class Catalog:
+    """Topics keep their partitions: what was found once is remembered until `forget`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._partitions: dict[str, int] = {}
+
+    async def partitions(self, topics: set[str]) -> Mapping[str, int]:
+        """How many partitions each topic has. `UnknownTopicError` for what does not exist."""
+        if not topics <= self._partitions.keys():
+            await self._look()
+            unknown = topics - self._partitions.keys()
+            if unknown:
+                raise UnknownTopicError(sorted(unknown))
+        return self._partitions
+
+    def forget(self, topic: str) -> None:
+        """Looks at this topic again before the next append: it may have been deleted, or made anew."""
+        self._partitions.pop(topic, None)
+
+    async def has(self, place: TopicPartition) -> bool:
+        """Whether there is such a partition."""
+        if place.topic not in self._partitions:
+            await self._look()
+        return place.partition < self._partitions.get(place.topic, 0)
+
+    async def places(self, topics: Iterable[str]) -> Sequence[TopicPartition]:
+        """Every partition of these topics, without those that do not exist (any more)."""
+        await self._look()
+        return [TopicPartition(topic, number) for topic in topics for number in range(self._partitions.get(topic, 0))]
+
+    async def names(self) -> Sequence[str]:
+        """See `EventLog.topics`."""
+        await self._look()
+        return sorted(self._partitions)
+
+    @guarded("listing topics")
+    async def _look(self) -> None:
+        """All topics at once: asking for one that is missing would create it where the cluster's defaults say so."""
+        found = await self._connections.insist(self._connections.admin.describe_topics)
+        self._partitions = {
+            topic["topic"]: len(topic["partitions"])
+            for topic in found
+            if topic["partitions"] and _is_ours(topic["topic"])
+        }
+
+    async def create(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
+        """See `EventLog.create_topics`. `SettingsError`: the cluster can't do it as it was asked for."""
+        for spec in specs:
+            split_topic(spec.name)
+        there = set(await self.names())
+        missing = [spec for spec in specs if spec.name not in there]
+        if missing:
+            await self._create(missing)
+            await self._settled(missing)
+        return [spec.name for spec in missing]
+
+    @guarded("creating topics")
+    async def _create(self, specs: Sequence[TopicSpec]) -> None:
+        options = self._connections.options
+        topics = [
+            NewTopic(
+                name=spec.name,
+                num_partitions=spec.partitions,
+                replication_factor=options.replication,
+                topic_configs=topic_config(spec, options),
+            )
+            for spec in specs
+        ]
+
+        async def create() -> None:
+            response = await self._connections.admin.create_topics(topics)
+            for _, code, *_ in response.topic_errors:
+                if code in _UNFIT:
+                    raise SettingsError([_UNFIT[code]])
+                if code and code != _ALREADY_EXISTS:
+                    raise for_code(code)
+
+        await self._connections.insist(create)
+
+    @guarded("waiting for new topics")
+    async def _settled(self, specs: Sequence[TopicSpec]) -> None:
+        """Returns when every partition has a leader: until then an append or a member could not find it."""
+        async with asyncio.timeout(self._connections.options.request_seconds):
+            while True:
+                found = await self._connections.insist(
+                    lambda: self._connections.admin.describe_topics([spec.name for spec in specs])
+                )
+                if sum(_usable(topic) for topic in found) == len(specs):
+                    return
+                await asyncio.sleep(RETRY_MS / 1000)
+
+    async def bounds(self, topics: Sequence[str]) -> Mapping[TopicPartition, Bounds]:
+        """See `EventLog.bounds`."""
+        return await self.bounds_of(await self.places(topics))
+
+    @guarded("reading bounds")
+    async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        """First and end offsets of partitions that exist."""
+        asked = [KafkaPartition(place.topic, place.partition) for place in places]
+        finder = self._connections.finder
+        async with asyncio.timeout(self._connections.options.request_seconds):
+            first = await finder.beginning_offsets(asked)
+            end = await finder.end_offsets(asked)
+        return {TopicPartition(*one): Bounds(first=first[one], end=end[one]) for one in asked}
+
+    async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
+        """See `EventLog.committed`."""
+        return await self.committed_of(group, await self.places(topics))
+
+    @guarded("reading committed offsets")
+    async def committed_of(self, group: str, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """A group's next offsets in these partitions, without those it never committed in."""
+        asked = [KafkaPartition(place.topic, place.partition) for place in places]
+        if not asked:
+            return {}
+
+        async def ask() -> Mapping[KafkaPartition, int]:
+            found = await self._connections.admin.list_consumer_group_offsets(group, partitions=asked)
+            if len(found) < len(asked):
+                # A coordinator that is still loading answers without partitions, which aiokafka takes for an answer.
+                raise GroupLoadInProgressError
+            return {one: at.offset for one, at in found.items()}
+
+        offsets = await self._connections.insist(ask)
+        return {TopicPartition(*one): offset for one, offset in offsets.items() if offset >= 0}
+
+    async def trim(self, place: TopicPartition, before: int) -> int:
+        """See `EventLog.trim`. Gives back the first offset that is left."""
+        bounds = (await self.bounds([place.topic])).get(place)
+        if bounds is None or bounds.first >= before:
+            return bounds.first if bounds else 0
+        first = min(before, bounds.end)
+        await self._trim(place, first)
+        return first
+
+    @guarded("trimming")
+    async def _trim(self, place: TopicPartition, before: int) -> None:
+        wanted = {KafkaPartition(place.topic, place.partition): RecordsToDelete(before_offset=before)}
+        await self._connections.insist(lambda: self._connections.admin.delete_records(wanted))
+
+
+def _is_ours(topic: str) -> bool:
+    try:
+        split_topic(topic)
+    except ValueError:
+        return False
+    return True
+
+
+def _usable(topic: Mapping[str, object]) -> bool:
+    partitions = topic["partitions"]
+    return (
+        not topic["error_code"]
+        and isinstance(partitions, list)
+        and bool(partitions)
+        and all(not one["error_code"] and one["leader"] >= 0 for one in partitions)
+    )

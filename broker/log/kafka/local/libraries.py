@@ -1,0 +1,100 @@
+"""Kafka's own programs: fetched once from Maven Central, checked by Maven, and kept for this account."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.log.kafka.local.errors import LocalKafkaError, last_lines
+from broker.log.kafka.local.java import home_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIBRARIES_VARIABLE = "CUSTODY_KAFKA_LIBRARIES"
+_POM = Path(__file__).with_name("pom.xml")
+_VERSION = "4.3.1"
+_MAIN_JAR = f"kafka_2.13-{_VERSION}.jar"
+_FETCH_SECONDS = 600.0
+
+
+def usable_libraries(java: Path, folder: Path | None = None) -> Path:
+    """The folder of Kafka's jars: `folder`, or the cache's; fetched if it is not there yet.
+
+    May be called by several processes at once: one fetches, and the others wait for it. Raises LocalKafkaError.
+    """
+    target = folder or _default_folder()
+    if not target.exists():
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _alone(target.with_name(f".{target.name}.lock")):
+            if not target.exists():
+                _fetch(target, java)
+    if not (target / _MAIN_JAR).is_file():
+        raise LocalKafkaError(f"{target} has no {_MAIN_JAR}: remove the folder, and it is fetched anew")
+    return target
+
+
+def _default_folder() -> Path:
+    """By the digest of what is asked for, so that two releases of Custody never share a mixture."""
+    if given := os.environ.get(LIBRARIES_VARIABLE):
+        return Path(given)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "custody" / f"kafka-{_VERSION}-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:8]}"
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One process at a time; the kernel frees the lock of one that was killed."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _fetch(target: Path, java: Path) -> None:
+    """Fetches beside the final place: what was cut off leaves nothing that looks whole."""
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise LocalKafkaError(
+            f"Kafka's libraries are not in {target}, and there is no Maven to fetch them: install it "
+            f"(Debian: apt install maven), or name a folder that has them by {LIBRARIES_VARIABLE}"
+        )
+    prefix = f".{target.name}."
+    for left_over in target.parent.glob(f"{prefix}*.new"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=prefix, suffix=".new", dir=target.parent))
+    try:
+        _run_maven(maven, unfinished, java)
+        (unfinished / "libs").rename(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _run_maven(maven: str, folder: Path, java: Path) -> None:
+    pom = shutil.copy(_POM, folder / "pom.xml")  # Maven writes beside it
+    words = ["-q", "-B", "--strict-checksums", "-f", str(pom), "dependency:copy-dependencies"]
+    try:
+        outcome = subprocess.run(  # noqa: S603 - fixed words and paths of ours, no shell
+            [maven, *words, f"-DoutputDirectory={folder / 'libs'}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "JAVA_HOME": str(home_of(java))},  # the rest is for its proxy and its mirror
+            timeout=_FETCH_SECONDS,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LocalKafkaError(f"Maven did not fetch Kafka's libraries ({type(error).__name__}): try again") from None
+    if outcome.returncode != 0 or not (folder / "libs" / _MAIN_JAR).is_file():
+        raise LocalKafkaError(f"Maven could not fetch Kafka's libraries:\n{last_lines(outcome.stdout)}")

@@ -1,0 +1,125 @@
+"""Logs on a Kafka that several tests share, one after the other: each finds it empty, and leaves it so."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+
+from broker.log.kafka import KafkaLog, KafkaLogOptions
+from tests.kafka_wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+_SHORTEST_SESSION = "group.min.session.timeout.ms"
+QUICK: dict[str, Any] = {
+    "replication": 1,
+    "min_insync": 1,
+    "heartbeat_seconds": 0.1,
+    "metadata_seconds": 0.2,
+    "request_seconds": 2.0,
+}
+"""One broker, and short waits."""
+
+
+class KafkaLogs:
+    """Clients, each with a wire of its own to the brokers."""
+
+    largest_value_bytes = 900_000
+
+    def __init__(self, bootstrap: Sequence[str], shortest_session_seconds: float) -> None:
+        self._bootstrap = bootstrap
+        self._shortest_session_seconds = shortest_session_seconds
+        self._wires: dict[KafkaLog, Wire] = {}
+
+    async def open(
+        self,
+        *,
+        lease_seconds: float = 30.0,
+        **options: Any,  # noqa: ANN401 - those of KafkaLogOptions
+    ) -> KafkaLog:
+        wire = Wire()
+        wire.down = any(other.down for other in self._wires.values())
+        session_seconds = max(lease_seconds, self._shortest_session_seconds)
+        wished = KafkaLogOptions(
+            bootstrap=await wire.to(self._bootstrap), **{"session_seconds": session_seconds} | QUICK | options
+        )
+        try:
+            log = await KafkaLog.open(wished)
+        except BaseException:
+            await wire.close()
+            raise
+        self._wires[log] = wire
+        return log
+
+    def wire(self, log: KafkaLog) -> Wire:
+        return self._wires[log]
+
+    def stall(self, log: object) -> None:
+        assert isinstance(log, KafkaLog)
+        self._wires[log].silence()
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        for wire in self._wires.values():
+            wire.cut()
+        yield
+        for wire in self._wires.values():
+            wire.mend()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(log.close() for log in self._wires))
+        await asyncio.gather(*(wire.close() for wire in self._wires.values()))
+
+
+@asynccontextmanager
+async def kafka_logs(bootstrap: Sequence[str]) -> AsyncIterator[KafkaLogs]:
+    """A factory on an empty Kafka, which is emptied afterwards."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(bootstrap))
+    await admin.start()
+    try:
+        logs = KafkaLogs(bootstrap, await _shortest_session_seconds(admin))
+        try:
+            yield logs
+        finally:
+            await logs.close()
+            await _clear(admin)
+    finally:
+        await admin.close()
+
+
+async def _shortest_session_seconds(admin: AIOKafkaAdminClient) -> float:
+    node = (await admin.describe_cluster())["brokers"][0]["node_id"]
+    wanted = ConfigResource(ConfigResourceType.BROKER, str(node), {_SHORTEST_SESSION: ""})
+    (answer,) = await admin.describe_configs([wanted])
+    ((_, _, _, _, settings),) = answer.resources
+    return int(settings[0][1]) / 1000
+
+
+async def _clear(admin: AIOKafkaAdminClient) -> None:
+    """Takes every topic of Custody away, and waits until the groups' offsets went with them."""
+    names = [name for name in await admin.list_topics() if name.startswith("custody.")]
+    if names:
+        await admin.delete_topics(names)
+    async with asyncio.timeout(60):
+        while await _anything_left(admin):  # noqa: ASYNC110 - the broker tells nobody
+            await asyncio.sleep(0.02)
+
+
+async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
+    return any(name.startswith("custody.") for name in await admin.list_topics()) or await _offsets_left(admin)
+
+
+async def _offsets_left(admin: AIOKafkaAdminClient) -> bool:
+    for group, *_ in await admin.list_consumer_groups():
+        try:
+            if await admin.list_consumer_group_offsets(group):
+                return True
+        except (GroupCoordinatorNotAvailableError, KafkaError):
+            return True
+    return False
