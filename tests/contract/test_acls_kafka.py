@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,15 +23,15 @@ from broker.core.access import ROLES, TENANT_ROLES, WORKER_ROLES, Role
 from broker.core.topics import Stream, tenant_topics, topic_name, unclaimed_topic
 from broker.log.kafka.acls import Grant, grants
 from broker.log.kafka.admin import KafkaTopics
+from broker.log.kafka.local import ClusterOptions, ClusterSecurity, KafkaCluster, Login
 from broker.log.kafka.options import KafkaLogOptions
-from tests.servers import unavailable
+from tests.kafka_servers import private_kafka
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 
-GUARDED_VARIABLE = "CUSTODY_TEST_KAFKA_GUARDED"
-"""Two addresses, `ADMIN,CLIENTS`: of a listener that may do all, and of one with SCRAM-SHA-256 under access lists. Each
-role has a login of its name there, with `<name>-secret` for its password; so has `other`."""
+USERS = (*(role.name for role in ROLES), "other")
+"""Who has a login, with `<name>-secret` for its password."""
 
 _RESOURCES = {"--topic": 2, "--group": 3, "--cluster": 4}
 _PATTERNS = {"literal": 3, "prefixed": 4}
@@ -132,10 +131,18 @@ def requests(grant: Grant) -> list[Any]:
     ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def brokers() -> AsyncIterator[KafkaCluster]:
+    """A broker where whoever logs in may do only what an access list allows."""
+    logins = tuple(Login(user=name, password=f"{name}-secret", mechanism="scram-sha-256") for name in USERS)
+    security = ClusterSecurity(protocol="sasl_plaintext", mechanisms=("scram-sha-256",), logins=logins, acls=True)
+    async with private_kafka(ClusterOptions(security=security)) as cluster:
+        yield cluster
+
+
 @pytest_asyncio.fixture
-async def guarded() -> AsyncIterator[Guarded]:
-    addresses = os.environ.get(GUARDED_VARIABLE) or unavailable(f"Kafka under access lists: set {GUARDED_VARIABLE}")
-    admin, clients = addresses.split(",")
+async def guarded(brokers: KafkaCluster) -> AsyncIterator[Guarded]:
+    (admin,), (clients,) = brokers.admin_bootstrap, brokers.bootstrap
     found = Guarded(admin=admin, clients=clients, tenant=f"t-{secrets.token_hex(6)}", other=f"o-{secrets.token_hex(6)}")
     topics = await KafkaTopics.open(KafkaLogOptions(bootstrap=(admin,), replication=1, min_insync=1))
     wanted = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,21 +22,19 @@ from broker.log.kafka.incremental import SetTopicSettings
 from broker.log.kafka.options import KafkaLogOptions
 from broker.log.kafka.topic_config import topic_config
 from tests.contract.topic_admin import TopicAdminContract, specs
-from tests.servers import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from tests.kafka_servers import SharedKafka
+
 __all__ = ["specs"]
 
-KAFKA_VARIABLE = "CUSTODY_TEST_KAFKA"
 
-
-@pytest.fixture(scope="session")
-def bootstrap() -> tuple[str, ...]:
+@pytest.fixture
+def bootstrap(kafka_server: SharedKafka) -> tuple[str, ...]:
     """Where the tests' broker is."""
-    address = os.environ.get(KAFKA_VARIABLE) or unavailable(f"Kafka: set {KAFKA_VARIABLE} to an address")
-    return tuple(address.split(","))
+    return kafka_server.bootstrap
 
 
 @pytest.fixture

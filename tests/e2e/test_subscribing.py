@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import secrets
 import shlex
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
     from broker.core.model import Record
+    from tests.kafka_servers import SharedKafka
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples" / "subscribing"
@@ -53,9 +53,9 @@ SECONDS = 120.0
 
 
 @pytest.fixture
-def kafka() -> str:
+def kafka(kafka_server: SharedKafka) -> str:
     """The address of a real Kafka."""
-    return os.environ.get("CUSTODY_TEST_KAFKA") or unavailable("Kafka: set CUSTODY_TEST_KAFKA to its address")
+    return ",".join(kafka_server.bootstrap)
 
 
 @pytest.fixture

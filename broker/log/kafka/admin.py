@@ -38,6 +38,8 @@ Source: https://github.com/apache/kafka/blob/4.3.1/clients/src/main/java/org/apa
 """
 _UUID_CHARACTERS = 37
 """What the group's coordinator puts behind the name of an instance or a client: `-` and a UUID."""
+_TELLING_CHARACTERS = 9
+"""So much of it tells two clients of one name apart."""
 _SETTLE_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 
@@ -200,17 +202,22 @@ async def kafka_findings(
     return judge(facts, specs, options=options, strict=strict, erase_after_seconds=erase_after_seconds)
 
 
-@guarded("looking at a group")
 async def group_members(admin: AIOKafkaAdminClient, group: str) -> Mapping[Place, str]:
     """See `EventLog.members`: a member by its instance or client, and the host it comes from."""
     owners: dict[Place, str] = {}
     for answer in await admin.describe_consumer_groups([group]):
         for described in answer.to_object()["groups"]:
             for one in described["members"]:
-                name = one["member_id"][:-_UUID_CHARACTERS] or one["client_id"]
+                name = _name(one["member_id"], one["client_id"])
                 for place in _assigned(one["member_assignment"]):
                     owners[place] = f"{name} at {one['client_host'].lstrip('/')}"
     return owners
+
+
+def _name(member_id: str, client_id: str) -> str:
+    """A static member's instance; else its client, and what tells it from others of that name."""
+    name, digits = member_id[:-_UUID_CHARACTERS], member_id[-_UUID_CHARACTERS:]
+    return name if name and name != client_id else client_id + digits[:_TELLING_CHARACTERS]
 
 
 def _assigned(assignment: bytes) -> list[Place]:

@@ -10,6 +10,7 @@ from broker.log.kafka.admin import group_members
 from broker.log.kafka.appending import Appender
 from broker.log.kafka.catalog import Catalog
 from broker.log.kafka.connections import Connections
+from broker.log.kafka.errors import guarded
 from broker.log.kafka.membership import Member
 from broker.log.kafka.reading import Reader
 from broker.log.kafka.subscription import KafkaSubscription
@@ -98,6 +99,7 @@ class KafkaLog:
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         return await self._catalog.committed(group, topics)
 
+    @guarded("looking at a group")
     async def members(self, group: str) -> Mapping[TopicPartition, str]:
         return await self._connections.insist(lambda: group_members(self._connections.admin, group))
 
