@@ -26,6 +26,7 @@ from tests.contract.event_log_kit import (
     take,
     values,
 )
+from tests.kafka_logs import until_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +37,16 @@ if TYPE_CHECKING:
     from tests.kafka_servers import SharedKafka
 
 
+async def is_there(log: KafkaLog, topic: str) -> bool:
+    return topic in await log.topics()
+
+
 async def delete_topic(kafka_server: SharedKafka, log: KafkaLog, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=list(kafka_server.bootstrap))
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        while topic in await log.topics():
-            await asyncio.sleep(0.01)
+        await until_not(lambda: is_there(log, topic))
     finally:
         await admin.close()
 
@@ -168,16 +172,16 @@ async def test_a_static_member_gets_its_partitions_back_after_a_restart_and_nobo
     logs: KafkaLogs,
 ) -> None:
     log = await logs.open(instance="worker-1")
-    topic = await make_topic(log)
+    await make_topic(log)
     first = await log.subscribe("restarted", [Stream.MESSAGES])
     neighbour = await (await logs.open(instance="worker-2")).subscribe("restarted", [Stream.MESSAGES])
     await settle([first, neighbour], lambda: len(first.assignment) == len(neighbour.assignment) == 2)
-    mine, theirs, seen = first.assignment, neighbour.assignment, neighbour._holdings.round  # type: ignore[attr-defined]
+    mine, theirs, seen = first.assignment, neighbour.assignment, neighbour._holdings.round
     await log.close()
     again = await (await logs.open(instance="worker-1")).subscribe("restarted", [Stream.MESSAGES])
     await settle([again, neighbour], lambda: again.assignment == mine)
     assert neighbour.assignment == theirs
-    assert neighbour._holdings.round == seen  # type: ignore[attr-defined] # it never noticed
+    assert neighbour._holdings.round == seen  # it never noticed
 
 
 async def test_members_of_one_process_have_names_of_their_own(logs: KafkaLogs) -> None:
