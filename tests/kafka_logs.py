@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from broker.log.kafka import KafkaLog, KafkaLogOptions
 from tests.kafka_wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 _SHORTEST_SESSION = "group.min.session.timeout.ms"
 QUICK: dict[str, Any] = {
@@ -93,6 +94,13 @@ async def kafka_logs(bootstrap: Sequence[str]) -> AsyncIterator[KafkaLogs]:
         await admin.close()
 
 
+async def until_not(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Returns once this holds no longer: brokers do some things later."""
+    async with asyncio.timeout(60):
+        while await holds():  # noqa: ASYNC110 - the brokers tell nobody
+            await asyncio.sleep(0.02)
+
+
 async def _shortest_session_seconds(admin: AIOKafkaAdminClient) -> float:
     node = (await admin.describe_cluster())["brokers"][0]["node_id"]
     wanted = ConfigResource(ConfigResourceType.BROKER, str(node), {_SHORTEST_SESSION: ""})
@@ -102,13 +110,35 @@ async def _shortest_session_seconds(admin: AIOKafkaAdminClient) -> float:
 
 
 async def _clear(admin: AIOKafkaAdminClient) -> None:
-    """Takes every topic of Custody away, and waits until the groups' offsets went with them."""
+    """Takes every topic of Custody away, and waits until the groups' offsets went with them.
+
+    Members that could not leave, or kept their place as static ones do, are asked out.
+    """
+    for group in await _groups(admin):
+        await _ask_out(admin, group)
     names = [name for name in await admin.list_topics() if name.startswith("custody.")]
     if names:
         await admin.delete_topics(names)
+    await until_not(lambda: _anything_left(admin))
+
+
+async def _groups(admin: AIOKafkaAdminClient) -> list[str]:
+    """Every group; a coordinator that has just come up is asked again."""
     async with asyncio.timeout(60):
-        while await _anything_left(admin):  # noqa: ASYNC110 - the broker tells nobody
+        while True:
+            try:
+                return [group for group, *_ in await admin.list_consumer_groups()]
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
             await asyncio.sleep(0.02)
+
+
+async def _ask_out(admin: AIOKafkaAdminClient, group: str) -> None:
+    (answer,) = await admin.describe_consumer_groups([group])
+    for description in answer.groups:
+        for member_id, *_ in description[5]:
+            await admin._send_request(LeaveGroupRequest(group, member_id), await admin.find_coordinator(group))
 
 
 async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
@@ -116,10 +146,10 @@ async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
 
 
 async def _offsets_left(admin: AIOKafkaAdminClient) -> bool:
-    for group, *_ in await admin.list_consumer_groups():
+    for group in await _groups(admin):
         try:
             if await admin.list_consumer_group_offsets(group):
                 return True
-        except (GroupCoordinatorNotAvailableError, KafkaError):
+        except KafkaError:
             return True
     return False

@@ -79,6 +79,10 @@ class Wire:
         """The client's members seem dead to their group, and do not notice it themselves. The rest still works."""
         self.silent = True
 
+    def revive(self) -> None:
+        """They give signs of life again."""
+        self.silent = False
+
     async def close(self) -> None:
         self.cut()
         for listener in self._listeners.values():

@@ -24,7 +24,7 @@ def entries_of(records: Iterable[ConsumerRecord]) -> Sequence[LogEntry]:
             partition=record.partition,
             offset=record.offset,
             key=record.key or b"",
-            headers=tuple((name, value or b"") for name, value in record.headers),
+            headers=tuple([(name, value or b"") for name, value in record.headers]),
             value=record.value or b"",
             appended_at=_time_of(record.timestamp),
         )

@@ -178,7 +178,7 @@ class Holdings:
             if fitting:
                 cursor.position = fitting[-1].offset + 1
                 taken += fitting
-                left -= sum(map(_size, fitting))
+                left -= _bytes(fitting)
             if len(fitting) < len(records):
                 self._move(place, cursor.position)
         return entries_of(taken)
@@ -250,16 +250,18 @@ class Holdings:
 
 def _fitting(records: Sequence[ConsumerRecord], max_bytes: int, *, whole: bool) -> Sequence[ConsumerRecord]:
     """As many of them as fit, from the first on; `whole`: one at least."""
+    if _bytes(records) <= max_bytes:
+        return records
     left = max_bytes
     for count, record in enumerate(records):
-        left -= _size(record)
+        left -= record.serialized_value_size
         if left < 0 and (count or not whole):
             return records[:count]
     return records
 
 
-def _size(record: ConsumerRecord) -> int:
-    return int(max(0, record.serialized_key_size) + max(0, record.serialized_value_size))
+def _bytes(records: Sequence[ConsumerRecord]) -> int:
+    return sum(record.serialized_value_size for record in records)
 
 
 def _tell_gone(place: TopicPartition, expected: int, first: int) -> None:

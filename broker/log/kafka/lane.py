@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from broker.core.topics import TopicPartition
     from broker.log.kafka.producing import Producers
 
-FEW_ENTRIES = 64
+FEW_ENTRIES = 32
 """So few wait `linger_seconds` for company; more are company enough."""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import ConsumerRebalanceListener
@@ -13,7 +12,7 @@ from broker.log.kafka import KafkaLogOptions
 from broker.log.kafka.connections import faststream_broker
 from broker.log.kafka.membership import Member, Membership
 from tests.contract.event_log_kit import make_topic, many, values
-from tests.kafka_logs import QUICK, KafkaLogs
+from tests.kafka_logs import QUICK, KafkaLogs, until_not
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,12 +65,11 @@ async def test_a_subscriber_without_a_handler_consumes_nothing_by_itself(
         membership.seek(place, 0)
         consumer = membership.consumer
         (one,) = consumer.assignment()
-        while consumer.highwater(one) is None:  # noqa: ASYNC110 - it has fetched, and tells nobody
-            await asyncio.sleep(0.01)
-        await log.append(many(topic, 10))
-        while consumer.highwater(one) < 20:  # and again, after the first entries went to nobody
-            membership.seek(place, 0)
-            await asyncio.sleep(0.01)
+
+        async def has_not_fetched() -> bool:
+            return consumer.highwater(one) is None
+
+        await until_not(has_not_fetched)
         assert membership._subscriber.tasks == []
         assert await consumer.position(one) == 0
         assert await log.committed("readers", [topic]) == {}

@@ -13,8 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from broker.core.errors import LogChangedError, LogUnavailableError, OwnershipLostError
 from broker.core.topics import Stream, TopicPartition, TopicSpec
+from broker.log.kafka import KafkaSubscription
 from tests.contract.event_log_groups import pair
 from tests.contract.event_log_kit import (
+    SHORT_LEASE_SECONDS,
     insist,
     make_topic,
     many,
@@ -26,6 +28,7 @@ from tests.contract.event_log_kit import (
     take,
     values,
 )
+from tests.kafka_logs import until_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +39,16 @@ if TYPE_CHECKING:
     from tests.kafka_servers import SharedKafka
 
 
+async def is_there(log: KafkaLog, topic: str) -> bool:
+    return topic in await log.topics()
+
+
 async def delete_topic(kafka_server: SharedKafka, log: KafkaLog, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=list(kafka_server.bootstrap))
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        while topic in await log.topics():  # noqa: ASYNC110 - the broker tells nobody
-            await asyncio.sleep(0.01)
+        await until_not(lambda: is_there(log, topic))
     finally:
         await admin.close()
 
@@ -97,6 +103,37 @@ async def test_a_commit_that_is_refused_brings_back_what_it_was_for(logs: KafkaL
         await one.commit(next_offsets(in_hand))
     kept = [entry for entry in in_hand if entry.place in one.assignment]
     assert sorted(values(await rest(one))) == sorted(values(kept))
+
+
+async def test_a_member_that_was_away_unnoticed_takes_back_nothing_that_others_did_meanwhile(logs: KafkaLogs) -> None:
+    away = await logs.open(lease_seconds=SHORT_LEASE_SECONDS)
+    topic = await make_topic(away, partitions=1)
+    place = TopicPartition(topic, 0)
+    await away.append(many(topic, 40))
+    former = await member(away, topic, partitions=1)
+    await former.commit(next_offsets(await take(former, 10)))
+    in_hand = await take(former, 5)
+    logs.stall(away)
+    heir = await (await logs.open()).subscribe("readers", [Stream.MESSAGES])
+    found = await settle([heir], lambda: heir.assignment == {place})
+    found += await take(heir, 30 - len(found))
+    await heir.commit(next_offsets(found))
+    await heir.close()
+    assert former.assignment == {place}  # it never saw that it lost anything
+    assert isinstance(former, KafkaSubscription)
+    seen = former._holdings.round
+
+    async def has_not_rejoined() -> bool:
+        return former._holdings.round < seen + 2
+
+    logs.wire(away).revive()
+    await until_not(has_not_rejoined)
+    assert await rest(former) == []
+    with pytest.raises(OwnershipLostError):
+        await former.commit(next_offsets(in_hand))
+    assert await away.committed("readers", [topic]) == {place: 40}
+    await away.append(many(topic, 1, mark="later-"))
+    assert values(await take(former, 1)) == ["later-0"]
 
 
 async def test_a_commit_during_a_rebalance_waits_for_its_end(logs: KafkaLogs) -> None:
