@@ -42,7 +42,9 @@ CONTENT_COLUMNS = frozenset(
 async def aftermath() -> AsyncIterator[Aftermath]:
     """Everything there is to search, after everything that can happen to a message has happened to a canary."""
     telemetry = {"metrics": "console", "metrics_interval_seconds": 1.0, "traces": "console"}
-    options = StageOptions(seed=7, overrides={"telemetry": telemetry, "log": {"entry_bytes": 8_192}})
+    briefly = {"first_wait_seconds": 0.01, "most_wait_seconds": 0.01}  # so that every part has its tries in good time
+    overrides = {"telemetry": telemetry, "log": {"entry_bytes": 8_192}, "workers": briefly}
+    options = StageOptions(seed=7, overrides=overrides)
     with tempfile.TemporaryDirectory(prefix="custody-canary-") as folder:
         async with one_server() as server:
             servers = await Servers.prepared(dict.fromkeys(ROLES, server))

@@ -161,7 +161,7 @@ class Flight:
     async def _be_troubled(self) -> None:
         """Media that can't be fetched at once, or at all, and deletes that go wrong."""
         compose = self.stage.provider.composer(self._account)
-        self.stage.provider.misbehave(dict.fromkeys(_TROUBLES, 0.4) | {"wrong_digest": 0.5})
+        self.stage.provider.misbehave(dict.fromkeys(_TROUBLES, 0.25) | {"wrong_digest": 0.5})
         for number in range(6):
             ref = compose.media("image/jpeg", gone=number == 0)
             self._know(**{f"troubled_media_{number}": ref.media_id})
