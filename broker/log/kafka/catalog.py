@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
-from aiokafka.errors import GroupLoadInProgressError, for_code
+from aiokafka.errors import GroupLoadInProgressError, StaleMetadata, for_code
 
 from broker.core.errors import SettingsError
 from broker.core.ports import Bounds
@@ -19,6 +19,8 @@ from broker.log.kafka.topic_config import topic_config
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from aiokafka import AIOKafkaConsumer
 
     from broker.core.topics import TopicSpec
     from broker.log.kafka.connections import Connections
@@ -135,11 +137,9 @@ class Catalog:
     async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
         """First and end offsets of partitions that exist."""
         asked = [KafkaPartition(place.topic, place.partition) for place in places]
-        finder = self._connections.finder
         async with asyncio.timeout(self._connections.options.request_seconds):
-            first = await finder.beginning_offsets(asked)
-            end = await finder.end_offsets(asked)
-        return {TopicPartition(*one): Bounds(first=first[one], end=end[one]) for one in asked}
+            found = await bounds_by(self._connections.finder, asked)
+        return {TopicPartition(*one): at for one, at in found.items()}
 
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         """See `EventLog.committed`."""
@@ -175,6 +175,15 @@ class Catalog:
     async def _trim(self, place: TopicPartition, before: int) -> None:
         wanted = {KafkaPartition(place.topic, place.partition): RecordsToDelete(before_offset=before)}
         await self._connections.insist(lambda: self._connections.admin.delete_records(wanted))
+
+
+async def bounds_by(consumer: AIOKafkaConsumer, places: Collection[KafkaPartition]) -> Mapping[KafkaPartition, Bounds]:
+    """First and end offsets, as this consumer finds them."""
+    first = await consumer.beginning_offsets(places)
+    end = await consumer.end_offsets(places)
+    if len(first) < len(places) or len(end) < len(places):
+        raise StaleMetadata
+    return {one: Bounds(first=first[one], end=end[one]) for one in places}
 
 
 def _is_ours(topic: str) -> bool:

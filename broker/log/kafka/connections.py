@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import AuthenticationFailedError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
@@ -19,6 +20,8 @@ from broker.log.kafka.topic_config import batch_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from aiokafka.protocol.metadata import MetadataResponse_v5 as MetadataResponse
 
     from broker.log.kafka.options import KafkaLogOptions
 
@@ -113,7 +116,7 @@ class Connections:
     @guarded("asking for an answer")
     async def ping(self) -> None:
         """Returns when a broker answers."""
-        await self.insist(lambda: self.admin.describe_topics([]))
+        await self.insist(self._cluster_id)
 
     async def close(self) -> None:
         """Lets go of every client."""
@@ -130,30 +133,39 @@ class Connections:
                 await self._finder.start()
                 await self._reader.start()
                 await self.broker.start()
+                cluster_id = await self.insist(self._cluster_id)
         except DRIVER_ERRORS as error:
             problem = await self._reason(error)
         else:
-            self._identity = await self._find_identity()
+            self._identity = f"kafka:{cluster_id}"
             return
         raise problem
 
-    @guarded("asking who it is")
-    async def _find_identity(self) -> str:
-        cluster = await self.insist(self.admin.describe_cluster)
-        return f"kafka:{cluster['cluster_id']}"
+    async def _cluster_id(self) -> str:
+        answer = await self.admin._get_cluster_metadata([])  # noqa: SLF001 - the public ways ask for every topic there is
+        return _cluster_id_of(answer)
 
     async def _reason(self, error: BaseException) -> CustodyError:
         """A refused login looks like a broker that does not answer: one more try tells them apart."""
         doing = f"connecting to {', '.join(self.options.bootstrap)}"
-        if not isinstance(error, KafkaConnectionError):
-            return translated(error, doing)
         host, port, _ = collect_hosts(list(self.options.bootstrap), randomize=False)[0]
         common = {name: value for name, value in self._common.items() if name in _OF_A_CONNECTION}
         try:
-            (await create_conn(host, port, **common)).close()
+            connection = await create_conn(host, port, **common)
+            try:
+                _cluster_id_of(await connection.send(MetadataRequest([])))
+            finally:
+                connection.close()
         except DRIVER_ERRORS as reason:
             error = reason
         return translated(error, doing)
+
+
+def _cluster_id_of(answer: MetadataResponse) -> str:
+    """Who the cluster is. A broker that refuses a token gives an empty answer, since aiokafka took its no for a yes."""
+    if not answer.brokers or not answer.cluster_id:
+        raise AuthenticationFailedError
+    return str(answer.cluster_id)
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, stop: Callable[[], Awaitable[None]]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition as KafkaPartition
 
+from broker.log.kafka.catalog import bounds_by
 from broker.log.kafka.entries import entries_of
 from broker.log.kafka.errors import guarded
 
@@ -42,15 +43,14 @@ class Reader:
         async with asyncio.timeout(self._connections.options.request_seconds):
             if consumer.assignment() != {place}:
                 consumer.assign([place])
-            first = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-            start = max(offset, first)
-            if start >= end or max_entries < 1:
+            bounds = (await bounds_by(consumer, [place]))[place]
+            start = max(offset, bounds.first)
+            if start >= bounds.end or max_entries < 1:
                 return []
             consumer.seek(place, start)
             consumer.resume(place)
             try:
-                return await _take(consumer, place, end, max_entries)
+                return await _take(consumer, place, bounds.end, max_entries)
             finally:
                 consumer.pause(place)  # or it would go on fetching, for nobody
 
