@@ -161,12 +161,10 @@ class KafkaSubscription:
                 raise KafkaError
             return await self._pull(max_entries, deadline)
         except OffsetOutOfRangeError as error:
-            astray = [TopicPartition(*one) for one in error.args[0]]
+            astray, problem = [TopicPartition(*one) for one in error.args[0]], None
         except DRIVER_ERRORS as error:
-            problem = translated(error, "fetching")
-        else:
-            return []
-        if astray:
+            astray, problem = [], translated(error, "fetching")
+        if problem is None:
             await self._holdings.return_into_log(astray)
             return []
         await self._leave()
