@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kafka_servers import missing_for_local_kafka
+from tests.servers import unavailable
+
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _RUN_BY_CI = frozenset({"make test"})
@@ -35,6 +38,8 @@ def test_ci_runs_the_command_that_no_test_can_run() -> None:
 
 @pytest.mark.parametrize("command", [one for one in commands() if one not in _RUN_BY_CI])
 def test_a_command_of_the_readme_does_what_it_says(command: str) -> None:
+    if "LOG=kafka" in command and (missing := missing_for_local_kafka()):
+        unavailable(f"Kafka for the demo: {missing}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_CALLER)}
     done = subprocess.run(  # noqa: S602 - the README's own words, for a shell
         command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
