@@ -54,6 +54,7 @@ class Wire:
     def __init__(self) -> None:
         self.down = False
         self.silent = False
+        self.forgetful = 0
         self._listeners: dict[Address, asyncio.Server] = {}
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -78,6 +79,10 @@ class Wire:
     def silence(self) -> None:
         """The client's members seem dead to their group, and do not notice it themselves. The rest still works."""
         self.silent = True
+
+    def forget(self, times: int) -> None:
+        """So many answers about topics know of none, as those of a broker that has just started."""
+        self.forgetful = times
 
     def revive(self) -> None:
         """They give signs of life again."""
@@ -165,6 +170,9 @@ class _Connection:
         for node, host, port, *rest in answer.brokers:
             brokers.append((node, *await self.wire.listen((host, port)), *rest))
         answer.brokers = brokers
+        if answer.topics and self.wire.forgetful:
+            self.wire.forgetful -= 1
+            answer.topics = []
         return frame[:4] + bytes(answer.encode())
 
 

@@ -58,14 +58,10 @@ class Appender:
         lane = self._lanes.get(place)
         if lane is None:
             lane = self._lanes[place] = Lane(
-                place, self._producers, linger_seconds=self._options.linger_seconds, on_give_up=self._forget
+                place, self._producers, linger_seconds=self._options.linger_seconds, on_give_up=self._catalog.doubt
             )
         lane.put(share)
         return share.done
-
-    def _forget(self, place: TopicPartition) -> None:
-        """The topic may be gone: the next append says so, rather than wait again."""
-        self._catalog.forget(place.topic)
 
     def _refuse_large(self, entries: Sequence[NewEntry]) -> None:
         largest = max(entry.size for entry in entries)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 from aiokafka.errors import GroupLoadInProgressError, StaleMetadata, for_code
 
-from broker.core.errors import SettingsError
+from broker.core.errors import LogUnavailableError, SettingsError
 from broker.core.ports import Bounds
 from broker.core.topics import TopicPartition, split_topic
 from broker.log.errors import UnknownTopicError
@@ -38,64 +40,92 @@ Source: https://kafka.apache.org/protocol#protocol_error_codes, 2026-11-23"""
 
 
 class Catalog:
-    """Topics keep their partitions: what was found once is remembered until `forget`."""
+    """Topics keep their partitions: what was found once is remembered, until there is reason to `doubt` it."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._partitions: dict[str, int] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def partitions(self, topics: set[str]) -> Mapping[str, int]:
         """How many partitions each topic has. `UnknownTopicError` for what does not exist."""
-        if not topics <= self._partitions.keys():
-            await self._look()
-            unknown = topics - self._partitions.keys()
-            if unknown:
-                raise UnknownTopicError(sorted(unknown))
+        await self._find(topics - self._partitions.keys())
+        unknown = topics - self._partitions.keys()
+        if unknown:
+            raise UnknownTopicError(sorted(unknown))
         return self._partitions
 
-    def forget(self, topic: str) -> None:
-        """Looks at this topic again before the next append: it may have been deleted, or made anew."""
-        self._partitions.pop(topic, None)
+    def doubt(self, topic: str) -> None:
+        """Looks again, beside what goes on: a topic that takes nothing may have been deleted, or made anew."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._find_quietly(topic), name="log-catalog")
+
+    async def close(self) -> None:
+        """Looks no longer."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
 
     async def has(self, place: TopicPartition) -> bool:
         """Whether there is such a partition."""
         if place.topic not in self._partitions:
-            await self._look()
+            await self._list()
         return place.partition < self._partitions.get(place.topic, 0)
 
     async def places(self, topics: Iterable[str]) -> Sequence[TopicPartition]:
         """Every partition of these topics, without those that do not exist (any more)."""
-        await self._look()
+        known = self._partitions.keys() & set(topics)
+        await self._find(known - (await self._list()).keys())
         return [TopicPartition(topic, number) for topic in topics for number in range(self._partitions.get(topic, 0))]
 
     async def names(self) -> Sequence[str]:
         """See `EventLog.topics`."""
-        await self._look()
-        return sorted(self._partitions)
+        return sorted(await self._list())
+
+    async def _find(self, topics: set[str]) -> None:
+        """Learns of these topics, and forgets those that stay missing.
+
+        A broker that has just started may not know yet what the others do (seen with 4.3.1), and a topic that is
+        missing stops whoever appends to it: so it must be missing for a while, whichever broker is asked.
+        """
+        deadline = _now() + self._connections.options.request_seconds / 3
+        pause = RETRY_MS / 1000
+        while missing := topics - (await self._list()).keys() if topics else topics:
+            if _now() + pause > deadline:
+                for topic in missing:
+                    self._partitions.pop(topic, None)
+                return
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def _find_quietly(self, topic: str) -> None:
+        with suppress(LogUnavailableError):  # whoever appends meets it too, and names it
+            await self._find({topic})
 
     @guarded("listing topics")
-    async def _look(self) -> None:
+    async def _list(self) -> Mapping[str, int]:
         """All topics at once: asking for one that is missing would create it where the cluster's defaults say so."""
-        found = await self._connections.insist(self._connections.admin.describe_topics)
-        self._partitions = {
+        answer = await self._connections.insist(self._connections.admin.describe_topics)
+        found = {
             topic["topic"]: len(topic["partitions"])
-            for topic in found
+            for topic in answer
             if topic["partitions"] and _is_ours(topic["topic"])
         }
+        self._partitions |= found
+        return found
 
     async def create(self, specs: Sequence[TopicSpec]) -> Sequence[str]:
         """See `EventLog.create_topics`. `SettingsError`: the cluster can't do it as it was asked for."""
         for spec in specs:
             split_topic(spec.name)
-        there = set(await self.names())
+        there = await self._list()
         missing = [spec for spec in specs if spec.name not in there]
-        if missing:
-            await self._create(missing)
-            await self._settled(missing)
-        return [spec.name for spec in missing]
+        created = await self._create(missing) if missing else set()
+        await self._settled(missing)
+        return [spec.name for spec in missing if spec.name in created]
 
     @guarded("creating topics")
-    async def _create(self, specs: Sequence[TopicSpec]) -> None:
+    async def _create(self, specs: Sequence[TopicSpec]) -> set[str]:
         options = self._connections.options
         topics = [
             NewTopic(
@@ -106,9 +136,11 @@ class Catalog:
             )
             for spec in specs
         ]
+        created: set[str] = set()
 
         async def create() -> None:
             response = await self._connections.admin.create_topics(topics)
+            created.update(name for name, code, *_ in response.topic_errors if not code)
             for _, code, *_ in response.topic_errors:
                 if code in _UNFIT:
                     raise SettingsError([_UNFIT[code]])
@@ -116,10 +148,13 @@ class Catalog:
                     raise for_code(code)
 
         await self._connections.insist(create)
+        return created
 
     @guarded("waiting for new topics")
     async def _settled(self, specs: Sequence[TopicSpec]) -> None:
         """Returns when every partition has a leader: until then an append or a member could not find it."""
+        if not specs:
+            return
         async with asyncio.timeout(self._connections.options.request_seconds):
             while True:
                 found = await self._connections.insist(
@@ -137,8 +172,7 @@ class Catalog:
     async def bounds_of(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
         """First and end offsets of partitions that exist."""
         asked = [KafkaPartition(place.topic, place.partition) for place in places]
-        async with asyncio.timeout(self._connections.options.request_seconds):
-            found = await bounds_by(self._connections.finder, asked)
+        found = await self._connections.insist(lambda: bounds_by(self._connections.finder, asked))
         return {TopicPartition(*one): at for one, at in found.items()}
 
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
@@ -178,7 +212,18 @@ class Catalog:
 
 
 async def bounds_by(consumer: AIOKafkaConsumer, places: Collection[KafkaPartition]) -> Mapping[KafkaPartition, Bounds]:
-    """First and end offsets, as this consumer finds them."""
+    """First and end offsets, as this consumer finds them.
+
+    Each topic by itself: aiokafka learns of one unknown topic at a time, and waits after each (seen in 0.14.0).
+    """
+    by_topic: dict[str, list[KafkaPartition]] = defaultdict(list)
+    for place in places:
+        by_topic[place.topic].append(place)
+    found = await asyncio.gather(*(_bounds_by(consumer, asked) for asked in by_topic.values()))
+    return {place: bounds for one in found for place, bounds in one.items()}
+
+
+async def _bounds_by(consumer: AIOKafkaConsumer, places: Collection[KafkaPartition]) -> Mapping[KafkaPartition, Bounds]:
     first = await consumer.beginning_offsets(places)
     end = await consumer.end_offsets(places)
     if len(first) < len(places) or len(end) < len(places):
@@ -202,3 +247,7 @@ def _usable(topic: Mapping[str, object]) -> bool:
         and bool(partitions)
         and all(not one["error_code"] and one["leader"] >= 0 for one in partitions)
     )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -38,6 +38,8 @@ _FETCH_WAIT_MS = 100
 the same connection: with the usual 500 ms, every change of a group took half a second longer (measured)."""
 _BATCH_BYTES = 256 * 2**10
 _JOINING_SECONDS = 5.0
+_TRIES = 3
+"""A broker that hangs is given up on early enough for another one to answer within `request_seconds`."""
 _LONGEST_CONFIGURED_MS = 2**31 - 1
 
 
@@ -227,7 +229,7 @@ def _common(options: KafkaLogOptions) -> dict[str, Any]:
     return {
         "bootstrap_servers": list(options.bootstrap),
         "client_id": options.client_id,
-        "request_timeout_ms": int(options.request_seconds * 1000),
+        "request_timeout_ms": int(options.request_seconds * 1000 / _TRIES),
         "retry_backoff_ms": RETRY_MS,
     }
 

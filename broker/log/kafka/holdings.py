@@ -22,7 +22,7 @@ from broker.log.kafka.cursors import Cursor, refuse_beyond, start_of
 from broker.log.kafka.entries import entries_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aiokafka import ConsumerRecord
 
@@ -107,7 +107,7 @@ class Holdings:
                 committed = await self._catalog.committed_of(self._group, places)
                 fresh = frozenset(place for place in places if not self._goes_on(place, committed))
                 await self._ask(fresh - wishes.keys(), wishes)
-                bounds = await self._bounds(fresh)
+                bounds = await self._catalog.bounds_of(fresh)
                 if seen == self.round:
                     self._begin(committed, wishes, bounds)
 
@@ -119,11 +119,6 @@ class Holdings:
         if self._start_at is not None and places:
             wanted = await self._start_at(places)
             wishes |= {place: wanted.get(place) for place in places}
-
-    async def _bounds(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
-        """Of those that still exist."""
-        there = await self._catalog.places({place.topic for place in places}) if places else []
-        return await self._catalog.bounds_of([place for place in there if place in places])
 
     def _begin(
         self,
@@ -186,7 +181,7 @@ class Holdings:
     async def return_into_log(self, places: Iterable[TopicPartition]) -> None:
         """Goes to the first entry still there where retention was faster; `LogChangedError` past the end."""
         lost = [place for place in places if place in self._cursors]
-        for place, bounds in (await self._bounds(lost)).items():
+        for place, bounds in (await self._catalog.bounds_of(lost)).items():
             cursor = self._cursors.get(place)
             if cursor is None:
                 continue

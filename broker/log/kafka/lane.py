@@ -77,7 +77,7 @@ class Lane:
         producers: Producers,
         *,
         linger_seconds: float,
-        on_give_up: Callable[[TopicPartition], None],
+        on_give_up: Callable[[str], None],
     ) -> None:
         self._place = place
         self._producers = producers
@@ -184,7 +184,7 @@ class Lane:
         if not written.done():
             # It may be written later, when its partition is back: who repeats it repeats what readers absorb.
             written.add_done_callback(partial(self._came_late, producer))
-            self._on_give_up(self._place)
+            self._on_give_up(self._place.topic)
             raise TimeoutError
         self._look_at(written, producer)
         written.result()
@@ -195,7 +195,7 @@ class Lane:
     def _look_at(self, written: asyncio.Future[RecordMetadata], producer: AIOKafkaProducer) -> None:
         if not written.cancelled() and written.exception() is not None:
             self._producers.spoil(producer)
-            self._on_give_up(self._place)
+            self._on_give_up(self._place.topic)
 
 
 def _added(builder: BatchBuilder, entry: NewEntry) -> bool:

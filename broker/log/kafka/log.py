@@ -134,6 +134,7 @@ class KafkaLog:
         for subscription in list(self._subscriptions):
             await subscription.close()
         await self._appender.close()
+        await self._catalog.close()
         await self._connections.close()
 
     def _free_number(self, group: str) -> int:

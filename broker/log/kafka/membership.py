@@ -56,7 +56,7 @@ class Membership:
 
     def __init__(self, broker: KafkaBroker, member: Member, *, options: KafkaLogOptions, owner: Owner) -> None:
         self.member = member
-        self._owner = owner
+        self.owner = owner
         self._subscriber = _subscriber(broker, member, options, _Listener(self))
         self._starting: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
@@ -116,11 +116,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
 
     async def on_partitions_revoked(self, revoked: set[KafkaPartition]) -> None:  # noqa: ARG002 - all of them always are
         if self._membership.up:
-            self._membership._owner.revoked()  # noqa: SLF001 - one thing in two classes
+            self._membership.owner.revoked()
 
     async def on_partitions_assigned(self, assigned: set[KafkaPartition]) -> None:
         if self._membership.up:
-            self._membership._owner.assigned(frozenset(TopicPartition(*one) for one in assigned))  # noqa: SLF001 - likewise
+            self._membership.owner.assigned(frozenset(TopicPartition(*one) for one in assigned))
 
 
 def _kafka(place: TopicPartition) -> KafkaPartition:

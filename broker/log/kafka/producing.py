@@ -68,7 +68,7 @@ class Producers:
         done, _ = await asyncio.wait({stopping}, timeout=self._connections.options.request_seconds)
         if not done:
             # There is no public way to give up: `stop` waits for the brokers, however long they are away.
-            producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001
+            producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 - as just said
         with suppress(*DRIVER_ERRORS, KeyError):  # a batch in flight may miss its place among those failed
             await stopping
         await producer.client.close()

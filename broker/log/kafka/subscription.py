@@ -184,7 +184,7 @@ class KafkaSubscription:
         if not joining.done():
             async with self._until(deadline):
                 await asyncio.wait({joining})
-        if not joining.done():
+        if not joining.done() or joining.cancelled():
             return False
         error = joining.exception()
         if error is None:

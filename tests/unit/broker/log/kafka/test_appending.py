@@ -161,6 +161,17 @@ async def test_a_topic_that_was_taken_away_is_named(logs: KafkaLogs, admin: AIOK
     assert b"anew" in await everything(log, topic)
 
 
+async def test_a_broker_that_does_not_know_a_topic_yet_is_not_believed_at_once(logs: KafkaLogs) -> None:
+    operator, log = await logs.open(), await logs.open()
+    topic = await make_topic(operator)
+    logs.wire(log).forget(3)
+    await log.append(many(topic, 3))
+    assert len(await everything(operator, topic)) == 3
+    logs.wire(log).forget(2)
+    assert len(await log.bounds([topic])) == 4
+    assert logs.wire(log).forgetful == 0
+
+
 async def test_a_topic_that_was_made_anew_takes_entries_again(logs: KafkaLogs, admin: AIOKafkaAdminClient) -> None:
     log, operator = await logs.open(request_seconds=1.0), await logs.open()
     topic = await make_topic(log, partitions=4)
