@@ -35,6 +35,7 @@ Mended = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition,
 
 _MENDED_BY_REGISTRY = frozenset({UnregisteredError.code})
 _MENDED_ELSEWHERE = frozenset({OffsetGapError.code, LogChangedError.code})
+_FETCHING, _HANDLING = "fetching", "handling"
 _BEATS_BEFORE_RESUMING = 4
 
 logger = structlog.get_logger(__name__)
@@ -78,6 +79,8 @@ class Delivery:
     _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
     _uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
     _resume_at: int = 0
+    _waits: dict[str, str] = field(default_factory=dict)
+    """What is waited for, by what is being done: the next batch is fetched while one is being handled."""
 
     async def run(self) -> None:
         """Turns until `stop` is set; then finishes and commits the batch in hand, and gives the partitions back."""
@@ -154,12 +157,15 @@ class Delivery:
         attempt = 0
         while not self.stop.is_set():
             try:
-                return await self.subscription.fetch(
+                fetched = await self.subscription.fetch(
                     max_entries=self.policy.batch_entries, wait_seconds=self.idle_wait_seconds
                 )
             except RetryableError as error:
                 attempt += 1
-                await self._wait_out(error, attempt)
+                await self._wait_out(error, attempt, _FETCHING)
+            else:
+                self._go_on(_FETCHING)
+                return fetched
         return ()
 
     async def _hand_over(self, fetched: Sequence[LogEntry], done: dict[TopicPartition, int]) -> bool:
@@ -171,6 +177,7 @@ class Delivery:
         except _YieldedError:
             return False
         finally:
+            self._go_on(_HANDLING)
             await self._commit(done)
         self.pulse.handled += len(batch)
         return True
@@ -195,7 +202,7 @@ class Delivery:
         """Whether the batch is dealt with; False to try it again."""
         action = action_for(error)
         if action is Action.RETRY:
-            await self._wait_out(error, attempt)
+            await self._wait_out(error, attempt, _HANDLING)
             if self.stop.is_set():
                 raise _YieldedError from None
             return False
@@ -243,7 +250,7 @@ class Delivery:
                 await self.set_aside(entry, error, attempts)
                 break
             except RetryableError as outage:
-                await self._wait_out(outage, attempt)
+                await self._wait_out(outage, attempt, _HANDLING)
                 if self.stop.is_set():
                     raise _YieldedError from None
             except Exception as failure:  # noqa: BLE001 - what can't even be set aside is a person's to look at
@@ -262,15 +269,14 @@ class Delivery:
         )
         done[entry.place] = entry.offset + 1
 
-    async def _wait_out(self, error: Exception, attempt: int) -> None:
+    async def _wait_out(self, error: Exception, attempt: int, doing: str) -> None:
         """Waits as the policy says, and goes on giving signs of life."""
-        if self.pulse.waiting_for != code_of(error):
-            logger.warning(
-                "waiting", action="delivery.waiting", worker=self.worker, code=code_of(error), why=str(error)
-            )
-        self.pulse.waiting_for = code_of(error)
-        self.metrics.count("custody.delivery.retries", worker=self.worker, code=code_of(error))
-        self.metrics.gauge("custody.delivery.paused", 1, worker=self.worker)
+        code = code_of(error)
+        if self._waits.get(doing) != code:
+            logger.warning("waiting", action="delivery.waiting", worker=self.worker, code=code, why=str(error))
+            self._waits[doing] = code
+            self._tell_waits()
+        self.metrics.count("custody.delivery.retries", worker=self.worker, code=code)
         left = self.policy.wait_seconds(attempt)
         while left > 0 and not self.stop.is_set():
             self.pulse.beats += 1
@@ -278,11 +284,18 @@ class Delivery:
             await wait_for(self.stop, nap)
             left -= nap
 
-    def _mark_done(self, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
-        if self.pulse.waiting_for is not None:
+    def _go_on(self, doing: str) -> None:
+        """What was waited for is there again, or is not waited for any more."""
+        if self._waits.pop(doing, None) is not None:
             logger.info("going on", action="delivery.resumed", worker=self.worker)
-            self.pulse.waiting_for = None
-            self.metrics.gauge("custody.delivery.paused", 0, worker=self.worker)
+            self._tell_waits()
+
+    def _tell_waits(self) -> None:
+        self.pulse.waiting_for = next(iter(self._waits.values()), None)
+        self.metrics.gauge("custody.delivery.paused", 1 if self._waits else 0, worker=self.worker)
+
+    def _mark_done(self, batch: Sequence[LogEntry], done: dict[TopicPartition, int]) -> None:
+        self._go_on(_HANDLING)
         for entry in batch:
             done[entry.place] = entry.offset + 1
             self._in_a_row.pop(entry.place, None)

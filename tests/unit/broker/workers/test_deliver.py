@@ -253,6 +253,35 @@ async def test_a_failed_fetch_is_tried_again() -> None:
     await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 3)
 
 
+async def test_an_outage_of_the_log_is_waited_for_no_longer_than_it_lasts() -> None:
+    harness = Harness([])
+    harness.subscription.fetch_fault = LogUnavailableError("down")
+    seen: list[str | None] = []
+
+    def noticed() -> bool:
+        seen.append(harness.delivery.pulse.waiting_for)
+        return "log_unavailable" in seen and seen[-1] is None
+
+    await harness.run_until(noticed)
+
+
+async def test_an_outage_while_handling_is_not_over_because_the_log_answers() -> None:
+    def outage(_batch: Sequence[LogEntry]) -> None:
+        raise StoreUnavailableError("down")
+
+    harness = Harness(entries(3), outage)
+    seen: list[str] = []
+
+    def long_enough() -> bool:
+        waits = harness.delivery.pulse.waiting_for
+        if waits is not None or seen:
+            seen.append(str(waits))
+        return harness.delivery.pulse.beats > 50
+
+    await harness.run_until(long_enough)
+    assert set(seen) == {"store_unavailable"}
+
+
 async def test_a_stop_during_an_outage_leaves_the_offsets_alone() -> None:
     def outage(_batch: Sequence[LogEntry]) -> None:
         raise StoreUnavailableError("down")
