@@ -20,7 +20,8 @@ class Role:
     Attributes:
         name: of the worker, or of what the client is for.
         writes: streams it appends to.
-        reads: streams whose entries it reads.
+        reads: streams whose entries it reads, in its groups if it has any.
+        consults: streams of which it reads entries outside any group.
         looks_at: streams of which it wants to know no more than where they begin and end.
         trims: streams it takes entries away from.
         groups: in which it reads and commits.
@@ -32,6 +33,7 @@ class Role:
     name: str
     writes: tuple[Stream, ...] = ()
     reads: tuple[Stream, ...] = ()
+    consults: tuple[Stream, ...] = ()
     looks_at: tuple[Stream, ...] = ()
     trims: tuple[Stream, ...] = ()
     groups: tuple[str, ...] = ()
@@ -42,7 +44,13 @@ class Role:
 
 WORKER_ROLES = (
     Role(name="edge", writes=(Stream.MESSAGES, Stream.STATUSES, Stream.BODIES)),
-    Role(name="archive", reads=ARCHIVED_STREAMS, writes=(Stream.KEPT, Stream.DEAD), groups=("archive",)),
+    Role(
+        name="archive",
+        reads=ARCHIVED_STREAMS,
+        consults=(Stream.DEAD,),
+        writes=(Stream.KEPT, Stream.DEAD),
+        groups=("archive",),
+    ),
     Role(
         name="media",
         reads=(Stream.MESSAGES, Stream.FETCHES),

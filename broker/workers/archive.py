@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from broker.core.ports import (
 from broker.core.registry import Registry
 from broker.core.seal import event_headers
 from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicPartition, split_topic, topic_name
+from broker.workers.dead import DeadStream
 from broker.workers.deliver import Delivery
 from broker.workers.records import gap_record, placed
 
@@ -69,6 +70,10 @@ class Archive:
     blobs: OpenBlobs = parcels.no_blobs
     most_unpacked_bytes: int = 16 * 2**20
     delivery: Delivery | None = None
+    dead: DeadStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dead = DeadStream(log=self.log)
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
         """Keeps a batch and tells of it; in several transactions where contents lie apart that are much together."""
@@ -120,7 +125,7 @@ class Archive:
             about=about,
             entropy=self.entropy,
         )
-        await self.log.append([dead_entry(entry, letter, tenant.name)])
+        await self.dead.add(dead_entry(entry, letter, tenant.name))
         await self.store.keep([Arrived(record=gap, event_id=entry.event_id, dead=letter, redrive_of=redrive_of(entry))])
 
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:

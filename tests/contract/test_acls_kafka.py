@@ -177,7 +177,7 @@ async def test_a_worker_can_do_what_it_does_and_nothing_else(guarded: Guarded, r
             await guarded.write(role.name, topic)
         else:
             await refused(guarded.write(role.name, topic))
-        if stream not in role.reads:
+        if stream not in (*role.reads, *role.consults):
             await refused(guarded.read(role.name, topic))
             continue
         for group in role.groups:

@@ -118,7 +118,7 @@ async def test_the_workers_do_what_their_roles_say_and_nothing_else(tmp_path: Pa
             continue
         did = seen[role.name]
         assert did.reads == set(role.reads), role.name
-        assert did.reads_outside <= set(role.reads), role.name
+        assert did.reads_outside <= {*role.reads, *role.consults}, role.name
         assert did.groups == set(role.groups), role.name
         assert did.watches <= {*role.watches, *role.groups}, role.name
         assert did.trims == set(role.trims), role.name

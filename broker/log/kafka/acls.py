@@ -50,7 +50,7 @@ def default_principal(role: Role, tenant: str, *, of_tenant: bool) -> str:
 
 def _grants(role: Role, tenant: str) -> Iterator[tuple[str, ...]]:
     if role.reads:
-        yield ("--operation", "Read", *_topics(tenant, role.reads), *_groups(role.groups))
+        yield ("--operation", "Read", *_topics(tenant, (*role.reads, *role.consults)), *_groups(role.groups))
     if role.own_groups:
         yield ("--operation", "Read", "--group", f"{tenant}.", "--resource-pattern-type", "prefixed")
     if role.writes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,19 +13,26 @@ from backends.memory.blobs import MemoryBlobs
 from backends.memory.records import MemoryRecords
 from broker.core import codec, parcels
 from broker.core.delivery import Action, action_for
-from broker.core.errors import BlobsUnavailableError, CustodyError, DigestMismatchError, ObjectGoneError
+from broker.core.errors import (
+    BlobsUnavailableError,
+    CustodyError,
+    DigestMismatchError,
+    ObjectGoneError,
+    StoreUnavailableError,
+    UnstorableError,
+)
 from broker.core.item import ItemPart
 from broker.core.metrics import NoMetrics
 from broker.core.model import FetchTask
-from broker.core.ports import Capabilities, LogEntry, NewEntry
+from broker.core.ports import Bounds, Capabilities, LogEntry, NewEntry
 from broker.core.registry import Registry, Tenant
-from broker.core.topics import Stream, topic_name
+from broker.core.topics import Stream, TopicPartition, topic_name
 from broker.workers.archive import Archive, redriven_entry
 from broker.workers.media.scan import MediaScan
 from tests.records import LOG, PROVIDER, TENANT, Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from broker.core.model import Record
     from broker.core.ports import Answer, Arrived, BlobStore, EventLog
@@ -43,6 +50,19 @@ CAPABILITIES = Capabilities(
 )
 
 
+def lying(entry: NewEntry, offset: int) -> LogEntry:
+    """An entry as it is read, from the one partition of its topic."""
+    return LogEntry(
+        topic=entry.topic,
+        partition=0,
+        offset=offset,
+        key=entry.key,
+        headers=entry.headers,
+        value=entry.value,
+        appended_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
 @dataclass(slots=True)
 class Log:
     """Keeps what is appended; refuses what is too large, as every log does."""
@@ -54,6 +74,16 @@ class Log:
     async def append(self, entries: Sequence[NewEntry]) -> None:
         assert all(one.size <= self.entry_bytes for one in entries)
         self.appended += entries
+
+    async def bounds(self, topics: Sequence[str]) -> Mapping[TopicPartition, Bounds]:
+        return {
+            TopicPartition(topic, 0): Bounds(first=0, end=sum(one.topic == topic for one in self.appended))
+            for topic in topics
+        }
+
+    async def read(self, place: TopicPartition, offset: int, *, max_entries: int) -> Sequence[LogEntry]:
+        there = [one for one in self.appended if one.topic == place.topic]
+        return [lying(one, number) for number, one in enumerate(there) if offset <= number < offset + max_entries]
 
     def of(self, stream: Stream) -> list[NewEntry]:
         return [one for one in self.appended if one.topic == topic_name(TENANT, stream)]
@@ -110,15 +140,7 @@ class Bench:
 
     def read(self, entry: NewEntry) -> LogEntry:
         self.end += 1
-        return LogEntry(
-            topic=entry.topic,
-            partition=0,
-            offset=self.end - 1,
-            key=entry.key,
-            headers=entry.headers,
-            value=entry.value,
-            appended_at=self.desk.time.now,
-        )
+        return lying(entry, self.end - 1)
 
 
 async def test_a_large_record_is_kept_as_any_other() -> None:
@@ -169,6 +191,27 @@ async def test_a_content_that_is_altered_or_gone_is_set_aside_and_comes_back_onc
     assert kept is not None
     assert kept.record.content == large.content
     assert not list(await bench.store.dead_letters(TENANT))
+
+
+@pytest.mark.parametrize("in_a_new_process", [False, True])
+async def test_an_entry_has_one_dead_letter_however_often_it_is_set_aside(*, in_a_new_process: bool) -> None:
+    bench = Bench()
+    first, second = await bench.entries(bench.desk.text("one"), bench.desk.text("two"))
+    poison = UnstorableError("poison")
+
+    async def away(_batch: Sequence[Arrived]) -> Sequence[Answer]:
+        raise StoreUnavailableError("down")
+
+    keep, bench.store.keep = bench.store.keep, away  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(StoreUnavailableError):
+            await bench.archive.set_aside(first, poison, 1)
+    bench.store.keep = keep  # type: ignore[method-assign]
+    archive = replace(bench.archive) if in_a_new_process else bench.archive
+    for entry in (first, second):
+        await archive.set_aside(entry, poison, 1)
+    assert [one.value for one in bench.log.of(Stream.DEAD)] == [first.value, second.value]
+    assert len(await bench.store.dead_letters(TENANT)) == 2
 
 
 async def test_contents_that_are_much_together_are_kept_one_after_the_other() -> None:
