@@ -21,9 +21,9 @@ from broker.core.ports import (
     KeptPart,
     KeptRecord,
     KeptTarget,
-    LostPart,
     OpenGap,
     SealedRecord,
+    UnkeptPart,
 )
 from broker.core.succession import plan_adoption
 from broker.core.topics import split_topic
@@ -151,17 +151,18 @@ class MemoryRecords:
                     sha256=result.outcome.sha256 or b"",
                 )
 
-    async def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
+    async def unkept_parts(self, tenant: str) -> AsyncIterator[UnkeptPart]:
         for (owner, record_id, number), part in list(self.tables.parts.items()):
             result = self.tables.result_of(part)
-            if owner == tenant and result is not None and result.outcome.state == PartState.LOST:
-                yield LostPart(
+            if owner == tenant and (result is None or result.outcome.state == PartState.LOST):
+                yield UnkeptPart(
                     record_id=record_id,
                     number=number,
                     target_id=part.part.target_id,
                     media_kind=part.part.media_kind,
-                    reason=str(result.outcome.reason),
-                    lost_at=result.kept_at,
+                    state="open" if result is None else PartState.LOST,
+                    reason="" if result is None else str(result.outcome.reason),
+                    since=part.kept_at if result is None else result.kept_at,
                 )
 
     async def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:

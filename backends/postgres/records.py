@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         KeptRecord,
         KeptTarget,
         Loss,
-        LostPart,
         OpenGap,
         Progress,
         SealedRecord,
         Tally,
+        UnkeptPart,
     )
     from broker.core.topics import TopicPartition
 
@@ -131,9 +131,9 @@ class PostgresRecords:
         statement = query("records/read_kept_parts")
         return self._database.stream(statement, tenant, prefetch=_PREFETCH_PARTS, read=rows.kept_part)
 
-    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
-        statement = query("records/read_lost_parts")
-        return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.lost_part)
+    def unkept_parts(self, tenant: str) -> AsyncIterator[UnkeptPart]:
+        statement = query("records/read_unkept_parts")
+        return self._database.stream(statement, tenant, prefetch=_PREFETCH_ROWS, read=rows.unkept_part)
 
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
         statement = query("records/read_targets")

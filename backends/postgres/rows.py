@@ -17,10 +17,10 @@ from broker.core.ports import (
     KeptPart,
     KeptRecord,
     KeptTarget,
-    LostPart,
     OpenGap,
     Progress,
     SealedRecord,
+    UnkeptPart,
 )
 from broker.core.topics import Stream, TopicPartition
 
@@ -311,15 +311,16 @@ def kept_part(row: asyncpg.Record) -> KeptPart:
     )
 
 
-def lost_part(row: asyncpg.Record) -> LostPart:
-    """A part whose bytes were given up."""
-    return LostPart(
+def unkept_part(row: asyncpg.Record) -> UnkeptPart:
+    """A part whose bytes are not kept."""
+    return UnkeptPart(
         record_id=row["record_id"],
         number=row["number"],
         target_id=row["target_id"],
         media_kind=row["media_kind"],
+        state=row["state"],
         reason=row["reason"],
-        lost_at=row["lost_at"],
+        since=row["since"],
     )
 
 

@@ -1,4 +1,4 @@
-"""`custody part`: photos, voice notes and documents whose bytes were given up."""
+"""`custody part`: photos, voice notes and documents whose bytes are not kept: given up, or still open."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from broker.workers.media.scan import task_entry, tasks_of
 
 if TYPE_CHECKING:
     from broker.core.model import FetchTask
-    from broker.core.ports import KeptRecord, LostPart, RecordStore
+    from broker.core.ports import KeptRecord, RecordStore, UnkeptPart
     from broker.core.registry import Registry, Tenant
 
-commands = typer.Typer(no_args_is_help=True, help="Photos, voice notes and documents that could not be kept.")
+commands = typer.Typer(no_args_is_help=True, help="Photos, voice notes and documents that are not kept.")
 
 _PATIENCE = timedelta(days=1)
 """For how long a part is tried that a person asks for again, though the provider's own deadline may be over."""
@@ -31,7 +31,7 @@ Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="Which of i
 
 @commands.command("list")
 def list_parts(tenant: context.TenantName = None, as_json: context.Json = False) -> None:  # noqa: FBT002 - a flag
-    """List the parts that were given up, and why.
+    """List the parts that are not kept: those given up, and why, and those still open.
 
     Example: custody part list --tenant acme
     """
@@ -39,8 +39,8 @@ def list_parts(tenant: context.TenantName = None, as_json: context.Json = False)
     if as_json:
         output.document(found)
         return
-    columns = ("record", "part", "tenant", "kind", "reason", "lost", "target")
-    output.table("Lost parts", columns, [tuple(one.values()) for one in found])
+    columns = ("record", "part", "tenant", "kind", "state", "reason", "since", "target")
+    output.table("Parts not kept", columns, [tuple(one.values()) for one in found])
 
 
 @commands.command("refetch")
@@ -52,9 +52,9 @@ def refetch(
     by: context.By = None,
     as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Ask for a lost part again, once a person saw to the cause. Leaves an act.
+    """Ask for a part again that was given up, or whose task was lost with the log. Leaves an act.
 
-    It is tried for a day. If its bytes come after all, the part is kept and its erasure comes due; else it stays lost.
+    It is tried for a day. If its bytes come after all, the part is kept and its erasure comes due; else it is lost.
 
     Example: custody part refetch rec_kq3nf2xw5d7yzr4tjm6pbhcvea2gsuol 1 --reason "the limit was raised"
     """
@@ -75,7 +75,7 @@ async def _listed(tenant: str | None) -> list[dict[str, Any]]:
         return [
             _as_document(one.name, part)
             for one in context.tenants(registry, tenant)
-            async for part in store.lost_parts(one.name)
+            async for part in store.unkept_parts(one.name)
         ]
 
 
@@ -97,14 +97,14 @@ async def _refetched(record_id: str, number: int, tenant: str | None, doing: Doi
 async def _find(
     store: RecordStore, registry: Registry, record_id: str, number: int, tenant: str | None
 ) -> tuple[Tenant, KeptRecord]:
-    """The record that names a part given up."""
+    """The record that names a part whose bytes are not kept."""
     for of in context.tenants(registry, tenant):
-        async for part in store.lost_parts(of.name):
+        async for part in store.unkept_parts(of.name):
             if (part.record_id, part.number) == (record_id, number):
                 kept = await store.record(of.name, record_id)
                 if kept is not None:
                     return of, kept
-    raise NotFoundError(f"part {number} of {record_id} is no lost part: custody part list")
+    raise NotFoundError(f"part {number} of {record_id} is no part that lacks its bytes: custody part list")
 
 
 def tasks_again(kept: KeptRecord) -> list[FetchTask]:
@@ -116,13 +116,14 @@ def tasks_again(kept: KeptRecord) -> list[FetchTask]:
     ]
 
 
-def _as_document(tenant: str, part: LostPart) -> dict[str, Any]:
+def _as_document(tenant: str, part: UnkeptPart) -> dict[str, Any]:
     return {
         "record": part.record_id,
         "part": part.number,
         "tenant": tenant,
         "kind": part.media_kind,
+        "state": part.state,
         "reason": part.reason,
-        "lost": part.lost_at,
+        "since": part.since,
         "target": part.target_id,
     }

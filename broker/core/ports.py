@@ -357,15 +357,16 @@ class KeptPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostPart:
-    """A part whose bytes were given up, and the reason as in `LossReason`."""
+class UnkeptPart:
+    """A part whose bytes are not kept. `state`: lost, for a `reason` as in `LossReason`, or open since it was named."""
 
     record_id: str
     number: int
     target_id: str
     media_kind: str
+    state: str
     reason: str
-    lost_at: datetime
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,8 +523,8 @@ class RecordStore(Protocol):
         """Every part whose bytes are kept, streamed."""
         ...
 
-    def lost_parts(self, tenant: str) -> AsyncIterator[LostPart]:
-        """Every part that was given up, streamed."""
+    def unkept_parts(self, tenant: str) -> AsyncIterator[UnkeptPart]:
+        """Every part whose bytes are not kept, streamed."""
         ...
 
     def targets(self, tenant: str) -> AsyncIterator[KeptTarget]:
@@ -723,7 +724,6 @@ __all__ = [
     "KeptTarget",
     "LogEntry",
     "Loss",
-    "LostPart",
     "MediaObject",
     "NewEntry",
     "OpenBlobs",
@@ -735,4 +735,5 @@ __all__ = [
     "StartAt",
     "Subscription",
     "Tally",
+    "UnkeptPart",
 ]

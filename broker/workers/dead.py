@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from broker.core.ports import EventLog
+from broker.core.topics import TopicPartition
 
 if TYPE_CHECKING:
     from broker.core.ports import NewEntry
-    from broker.core.topics import TopicPartition
 
 _CHUNK_ENTRIES = 500
 

@@ -212,17 +212,24 @@ class TargetContract:
         desk, photo = bench.desk, bench.desk.image()
         await keep(bench, photo, desk.lost(photo, reason=reason, witnessed=witnessed))
         assert await state(bench) == before
-        (lost,) = [one async for one in bench.store.lost_parts(TENANT)]
+        (lost,) = [one async for one in bench.store.unkept_parts(TENANT)]
         assert (lost.record_id, lost.number, lost.target_id) == (photo.envelope.record_id, 1, target_of(photo))
-        assert (lost.reason, lost.media_kind, lost.lost_at) == (reason, "image", desk.time.now)
+        assert (lost.state, lost.reason, lost.media_kind, lost.since) == ("lost", reason, "image", desk.time.now)
         await keep(bench, desk.kept(photo))
         assert await state(bench) == "due"
-        assert [one async for one in bench.store.lost_parts(TENANT)] == []
+        assert [one async for one in bench.store.unkept_parts(TENANT)] == []
         assert len(await kept_parts(bench)) == 1
         (claimed,) = await claim(bench)
         assert claimed.command.part_record_ids == (photo.envelope.record_id,)
         await keep(bench, desk.receipt(target_of(photo), ErasureOutcome.ERASED))
         assert await state(bench) == "erased"
+
+    async def test_a_part_without_a_result_is_open(self, bench: Bench) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        await keep(bench, photo)
+        (part,) = [one async for one in bench.store.unkept_parts(TENANT)]
+        assert (part.record_id, part.number) == (photo.envelope.record_id, 1)
+        assert (part.state, part.reason, part.since) == ("open", "", desk.time.now)
 
     async def test_a_loss_that_comes_again_changes_nothing(self, bench: Bench) -> None:
         desk, photo = bench.desk, bench.desk.image()
@@ -230,7 +237,7 @@ class TargetContract:
         await keep(bench, desk.lost(photo, reason="expired"))
         assert await state(bench) == "due"
         assert (await tally_of(bench)).parts_kept == 1
-        assert [one async for one in bench.store.lost_parts(TENANT)] == []
+        assert [one async for one in bench.store.unkept_parts(TENANT)] == []
 
     async def test_what_was_commanded_is_not_commanded_again_for_another_part_that_is_kept(self, bench: Bench) -> None:
         desk, photo = bench.desk, await commanded(bench)

@@ -29,7 +29,7 @@ from tests.e2e.installation import said
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from broker.core.ports import LostPart
+    from broker.core.ports import UnkeptPart
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -150,10 +150,10 @@ async def test_a_lost_part_that_is_asked_for_again_is_kept_and_erased(
     assert after.account.parts_lost == before.account.parts_lost - 1
 
 
-async def _lost_for(demo: Demo, tenant: str, reason: str) -> LostPart:
+async def _lost_for(demo: Demo, tenant: str, reason: str) -> UnkeptPart:
     async with asyncio.timeout(60):
         while True:
-            async for part in demo.store.lost_parts(tenant):
+            async for part in demo.store.unkept_parts(tenant):
                 if part.reason == reason:
                     return part
             await asyncio.sleep(0.2)

@@ -220,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.dead_letters(settled=True))
         self.both(_targets)
         self.both(_parts)
-        self.both(_lost_parts)
+        self.both(_unkept_parts)
         self.both(_gaps)
 
     @invariant()
@@ -253,8 +253,8 @@ async def _parts(store: RecordStore) -> Sequence[object]:
     return sorted([one async for one in store.kept_parts(TENANT)], key=lambda one: (one.record_id, one.number))
 
 
-async def _lost_parts(store: RecordStore) -> Sequence[object]:
-    return sorted([one async for one in store.lost_parts(TENANT)], key=lambda one: (one.record_id, one.number))
+async def _unkept_parts(store: RecordStore) -> Sequence[object]:
+    return sorted([one async for one in store.unkept_parts(TENANT)], key=lambda one: (one.record_id, one.number))
 
 
 async def _gaps(store: RecordStore) -> Sequence[object]:
