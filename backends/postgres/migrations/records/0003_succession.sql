@@ -2,5 +2,5 @@
 
 ALTER TABLE custody_pas.progress ADD COLUMN successor text;
 COMMENT ON COLUMN custody_pas.progress.successor IS
-    'The log that took this one''s place for good: nothing more is kept of this one, and its counts go on in the other''s account.';
+    'The log that took this one''s place for good: nothing more is kept of this one; its counts go on in the other''s.';
 GRANT UPDATE (successor) ON custody_pas.progress TO custody_writer;

@@ -45,6 +45,7 @@ def test_a_migration_that_was_released_is_never_changed() -> None:
 RELEASED = {
     "records/0001_records": "58e84a4c8909739f",
     "records/0002_access": "1e9ca56d35b95b2d",
+    "records/0003_succession": "bb5cadea496c9fe7",
     "blobs/0001_blobs": "23ff09791fdc3b30",
     "blobs/0002_access": "654fc0244668b045",
 }
