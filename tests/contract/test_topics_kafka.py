@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from broker.core.errors import LogUnavailableError, TopicRefusedError
@@ -58,6 +58,14 @@ class KafkaTopicBench:
             )
             for name, one in found.items()
         }
+
+    async def made(self, spec: TopicSpec, *, topic_configs: dict[str, str]) -> None:
+        """A topic made as somebody else would, once the cluster knows of it."""
+        made = NewTopic(spec.name, spec.partitions, 1, topic_configs=topic_configs)
+        await self.admin._admin.create_topics([made])
+        async with asyncio.timeout(30):
+            while spec.name not in (await self.admin.facts([spec.name])).topics:  # noqa: ASYNC110 - the broker tells nobody
+                await asyncio.sleep(0.02)
 
     async def set(self, topic: str, **settings: str) -> None:
         """Sets settings of a topic as an operator would."""
@@ -114,19 +122,7 @@ class TestKafkaTopics(TopicAdminContract):
         self, topics: KafkaTopicBench, specs: tuple[TopicSpec, ...]
     ) -> None:
         spec = specs[0]
-        admin = AIOKafkaAdminClient(bootstrap_servers=list(topics.options.bootstrap))
-        await admin.start()
-        await admin.create_topics(
-            [
-                NewTopic(
-                    spec.name,
-                    spec.partitions,
-                    1,
-                    topic_configs={"cleanup.policy": "compact", "segment.bytes": "1048576"},
-                )
-            ]
-        )
-        await admin.close()
+        await topics.made(spec, topic_configs={"cleanup.policy": "compact", "segment.bytes": "1048576"})
         plan = await topics.admin.plan([spec])
         assert {one.what: one.becomes for one in plan.changes} == topic_config(spec, topics.options)
         assert {one.was for one in plan.changes if one.what == "cleanup.policy"} == {"compact"}
@@ -230,8 +226,6 @@ class TestFindings:
     ) -> None:
         broken, *rest = specs
         await topics.admin.apply(await topics.admin.plan(rest[1:]))
-        admin = AIOKafkaAdminClient(bootstrap_servers=list(options.bootstrap))
-        await admin.start()
         wrong = {
             "cleanup.policy": "compact",
             "max.message.bytes": "1000",
@@ -240,11 +234,7 @@ class TestFindings:
             "retention.ms": "60000",
             "unclean.leader.election.enable": "true",
         }
-        await admin.create_topics([NewTopic(broken.name, 1, 1, topic_configs=wrong)])
-        await admin.close()
-        async with asyncio.timeout(30):
-            while broken.name not in (await topics.admin.facts([broken.name])).topics:  # noqa: ASYNC110 - the broker tells nobody
-                await asyncio.sleep(0.02)
+        await topics.made(replace(broken, partitions=1), topic_configs=wrong)
         found = await kafka_findings(
             replace(options, replication=2, min_insync=2), specs, strict=False, erase_after_seconds={}
         )

@@ -23,8 +23,24 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SEED = 11
+    "sent",
+    "delivered",
+    "dropped",
+    "inbound",
+    "media",
+    "variants",
+    "items_redelivered",
+    "erased",
+    "held_media",
+    "held_messages",
+)
 OF_THE_RUN = frozenset({"peak_memory_bytes", "residue_texts_until", "seconds"})
 """What is another each time, on either log."""
+OF_THE_PROVIDER = (
+    *("sent", "delivered", "dropped", "inbound", "media", "variants"),
+    *("items_redelivered", "erased", "held_media", "held_messages"),
+)
+"""What it sent and holds; how often it was asked depends on the moment."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -55,6 +71,8 @@ async def test_the_account_is_the_same_on_both_logs(documents: Mapping[Log, Mapp
     postgres, kafka = (
         {name: value for name, value in documents[log].items() if name not in OF_THE_RUN} for log in LOGS
     )
+    for document in (postgres, kafka):
+        document["provider"] = {name: document["provider"][name] for name in OF_THE_PROVIDER}
     assert kafka == postgres
 
 
