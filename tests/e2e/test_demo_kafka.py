@@ -23,17 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SEED = 11
-    "sent",
-    "delivered",
-    "dropped",
-    "inbound",
-    "media",
-    "variants",
-    "items_redelivered",
-    "erased",
-    "held_media",
-    "held_messages",
-)
 OF_THE_RUN = frozenset({"peak_memory_bytes", "residue_texts_until", "seconds"})
 """What is another each time, on either log."""
 OF_THE_PROVIDER = (
