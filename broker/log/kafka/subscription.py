@@ -102,8 +102,8 @@ class KafkaSubscription:
         deadline = self._used_at + self._options.request_seconds
         refused = False
         while positions:
+            await self._holdings.settle()  # first: an ownership that began meanwhile knows what may not be its own
             cursors = self._holdings.claim(positions)
-            await self._holdings.settle()
             seen = self._holdings.round
             if self._holdings.settled:
                 moved = await self._moved([(cursor, positions[cursor.place]) for cursor in cursors], deadline)
