@@ -309,13 +309,24 @@ class Delivery:
         try:
             await self.subscription.commit(self._uncommitted)
         except OwnershipLostError as error:
-            ours = self.subscription.assignment
-            self._uncommitted = {place: offset for place, offset in self._uncommitted.items() if place in ours}
+            self._uncommitted = await self._commit_apart() if len(self._uncommitted) > 1 else {}
             self._commit_failed(error)
         except RetryableError as error:
             self._commit_failed(error)
         else:
             self._uncommitted = {}
+
+    async def _commit_apart(self) -> dict[TopicPartition, int]:
+        """Commits each partition by itself; gives back what may be tried again. What is refused is done again."""
+        again: dict[TopicPartition, int] = {}
+        for place, offset in self._uncommitted.items():
+            try:
+                await self.subscription.commit({place: offset})
+            except OwnershipLostError:
+                continue
+            except RetryableError:
+                again[place] = offset
+        return again
 
     def _commit_failed(self, error: RetryableError) -> None:
         self.metrics.count("custody.delivery.retries", worker=self.worker, code=error.code)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from broker.log.kafka.connections import Connections
 
 _ALREADY_EXISTS = 36
+_PATIENCE = 3
+"""The part of `request_seconds` that partitions with bounds wait for those without."""
 _UNFIT = {
     37: "log.partitions: the cluster takes no such number; for example 12",
     38: "log.replication: the cluster has fewer brokers than replicas asked for; for example 1, for one broker",
@@ -174,6 +176,28 @@ class Catalog:
         asked = [KafkaPartition(place.topic, place.partition) for place in places]
         found = await self._connections.insist(lambda: bounds_by(self._connections.finder, asked))
         return {TopicPartition(*one): at for one, at in found.items()}
+
+    async def bounds_found(self, places: Collection[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        """As `bounds_of`, without those of topics that have no bounds now; raises where none has.
+
+        A topic may lack a leader, or be unknown yet to the broker asked: the others do not wait for it long.
+        """
+        by_topic: dict[str, list[TopicPartition]] = defaultdict(list)
+        for place in places:
+            by_topic[place.topic].append(place)
+        looks = [asyncio.ensure_future(self.bounds_of(asked)) for asked in by_topic.values()]
+        try:
+            if looks:
+                await asyncio.wait(looks, timeout=self._connections.options.request_seconds / _PATIENCE)
+                await asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED)
+            done = [look for look in looks if look.done()]
+            found = [look.result() for look in done if look.exception() is None]
+        finally:
+            for look in looks:
+                look.cancel()
+        if done and not found:
+            done[0].result()
+        return {place: bounds for one in found for place, bounds in one.items()}
 
     async def committed(self, group: str, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
         """See `EventLog.committed`."""

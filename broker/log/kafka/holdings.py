@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import structlog
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import IllegalStateError
 
-from broker.core.errors import OwnershipLostError
+from broker.core.errors import LogChangedError, OwnershipLostError, RetryableError
 from broker.core.topics import TopicPartition
 from broker.log.kafka.cursors import Cursor, refuse_beyond, start_of
 from broker.log.kafka.entries import entries_of
@@ -40,8 +41,21 @@ class Stand(Enum):
     SETTLED = auto()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loss:
+    """What to say of a partition that ends before what was to be read, and where the group stands in it."""
+
+    committed: int | None
+    error: LogChangedError
+
+
 class Holdings:
-    """The cursors of what is owned. `seek` moves the consumer; it may refuse with `IllegalStateError`."""
+    """The cursors of what is owned. `seek` moves the consumer; it may refuse with `IllegalStateError`.
+
+    Owned without a cursor is what has no bounds yet, since its broker does not know it or it has no leader: it is
+    looked for again every `look_seconds`. Of what lost entries that were to be read, nothing is handed out until its
+    reader seeks. The others go on meanwhile.
+    """
 
     def __init__(
         self,
@@ -50,6 +64,7 @@ class Holdings:
         *,
         start_at: StartAt | None,
         seek: Callable[[TopicPartition, int], None],
+        look_seconds: float = 10.0,
     ) -> None:
         self._catalog = catalog
         self._group = group
@@ -58,6 +73,11 @@ class Holdings:
         self._cursors: dict[TopicPartition, Cursor] = {}
         self._paused: frozenset[TopicPartition] = frozenset()
         self._assigned: frozenset[TopicPartition] = frozenset()
+        self._lacking: frozenset[TopicPartition] = frozenset()
+        self._lost: dict[TopicPartition, _Loss] = {}
+        self._look_seconds = look_seconds
+        self._look_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
         self._stand = Stand.CHANGING
         self._settling = asyncio.Lock()
         self._news = asyncio.Event()
@@ -66,7 +86,7 @@ class Holdings:
     @property
     def places(self) -> frozenset[TopicPartition]:
         """What is owned, as far as is known; while the group changes, what was owned before."""
-        return frozenset(self._cursors)
+        return frozenset(self._cursors.keys() | self._lacking | self._lost.keys())
 
     @property
     def settled(self) -> bool:
@@ -81,13 +101,16 @@ class Holdings:
 
     def assigned(self, places: frozenset[TopicPartition]) -> None:
         """These are owned now, and no others; where to go on is still to be found out."""
-        self._assigned = places
+        self._assigned, self._lacking, self._lost = places, frozenset(), {}
         self._cursors = {place: cursor for place, cursor in self._cursors.items() if place in places}
         self._change(Stand.ASSIGNED)
 
     def clear(self) -> None:
         """Owns nothing."""
-        self._cursors = {}
+        self._cursors, self._lacking, self._lost = {}, frozenset(), {}
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         self._change(Stand.CHANGING)
 
     async def changed(self, since: int, deadline: float) -> bool:
@@ -103,13 +126,44 @@ class Holdings:
         async with self._settling:
             wishes: dict[TopicPartition, int | None] = {}
             while self._stand is Stand.ASSIGNED:
-                seen, places = self.round, self._assigned
-                committed = await self._catalog.committed_of(self._group, places)
-                fresh = frozenset(place for place in places if not self._goes_on(place, committed))
-                await self._ask(fresh - wishes.keys(), wishes)
-                bounds = await self._catalog.bounds_of(fresh)
-                if seen == self.round:
-                    self._begin(committed, wishes, bounds)
+                await self._look(self._assigned, wishes)
+            if self._looking is not None and self._looking.done():
+                looked, self._looking = self._looking, None
+                looked.result()
+            if self._lacking and self._looking is None and _now() >= self._look_at:
+                self._looking = asyncio.create_task(self._look_again(), name="log-look")
+
+    async def _look(self, places: frozenset[TopicPartition], wishes: dict[TopicPartition, int | None]) -> None:
+        seen = self.round
+        committed = await self._catalog.committed_of(self._group, places)
+        fresh = frozenset(place for place in places if not self._goes_on(place, committed))
+        bounds = await self._found(fresh, wishes)
+        if seen == self.round:
+            self._begin(fresh, committed, wishes, bounds)
+
+    async def _look_again(self) -> None:
+        """Beside what goes on: nobody waits for a partition that is not to be found."""
+        with suppress(RetryableError):
+            if self.settled:
+                await self._look(self._lacking, {})
+        self._look_at = _now() + self._look_seconds
+
+    def refuse_lost(self) -> None:
+        """`LogChangedError` with the places that lost what was to be read, but for those that its reader paused."""
+        lost = frozenset(self._lost.keys() - self._paused)
+        if lost:
+            raise LogChangedError("; ".join(str(self._lost[place].error) for place in sorted(lost)), places=lost)
+
+    async def _found(
+        self, fresh: frozenset[TopicPartition], wishes: dict[TopicPartition, int | None]
+    ) -> Mapping[TopicPartition, Bounds]:
+        """The bounds of those that can be read now, younger than what their reader wishes."""
+        bounds = await self._catalog.bounds_found(fresh)
+        unasked = frozenset(bounds) - wishes.keys()
+        if self._start_at is None or not unasked:
+            return bounds
+        await self._ask(unasked, wishes)
+        return await self._catalog.bounds_found(bounds)
 
     def _goes_on(self, place: TopicPartition, committed: Mapping[TopicPartition, int]) -> bool:
         cursor = self._cursors.get(place)
@@ -122,14 +176,22 @@ class Holdings:
 
     def _begin(
         self,
+        fresh: frozenset[TopicPartition],
         committed: Mapping[TopicPartition, int],
         wishes: Mapping[TopicPartition, int | None],
         bounds: Mapping[TopicPartition, Bounds],
     ) -> None:
-        begun = {
-            place: self._started(place, committed.get(place), wishes.get(place), bounds[place]) for place in bounds
-        }
-        self._cursors |= begun
+        for place in fresh:
+            self._cursors.pop(place, None)
+        for place, at in bounds.items():
+            try:
+                self._cursors[place] = self._started(place, committed.get(place), wishes.get(place), at)
+            except LogChangedError as error:
+                self._lost[place] = _Loss(committed=committed.get(place), error=error)
+        self._lacking = fresh - bounds.keys()
+        self._go_on()
+
+    def _go_on(self) -> None:
         try:
             for place, cursor in self._cursors.items():
                 self._seek(place, cursor.position)
@@ -156,7 +218,10 @@ class Holdings:
         """What may be fetched from now."""
         if not self.settled:
             return []
-        return [KafkaPartition(one.topic, one.partition) for one in self._cursors if one not in self._paused]
+        return [KafkaPartition(one.topic, one.partition) for one in self._cursors if self._may_read(one)]
+
+    def _may_read(self, place: TopicPartition) -> bool:
+        return place not in self._paused and place not in self._lost
 
     def take(self, fetched: Mapping[KafkaPartition, Sequence[ConsumerRecord]], max_bytes: int) -> Sequence[LogEntry]:
         """What of it may be handed out, its cursors moved. The consumer goes back to what may not."""
@@ -168,7 +233,7 @@ class Holdings:
             if cursor is None or not self.settled:
                 continue  # sought again once it is known who owns it
             fitting: Sequence[ConsumerRecord] = []
-            if place not in self._paused and cursor.accepts(records[0].offset):
+            if self._may_read(place) and cursor.accepts(records[0].offset):
                 fitting = _fitting(records, left, whole=not taken)
             if fitting:
                 cursor.position = fitting[-1].offset + 1
@@ -179,13 +244,17 @@ class Holdings:
         return entries_of(taken)
 
     async def return_into_log(self, places: Iterable[TopicPartition]) -> None:
-        """Goes to the first entry still there where retention was faster; `LogChangedError` past the end."""
-        lost = [place for place in places if place in self._cursors]
-        for place, bounds in (await self._catalog.bounds_of(lost)).items():
+        """Goes to the first entry still there where retention was faster; what ends before is lost (`refuse_lost`)."""
+        astray = [place for place in places if place in self._cursors]
+        for place, bounds in (await self._catalog.bounds_of(astray)).items():
             cursor = self._cursors.get(place)
             if cursor is None:
                 continue
-            refuse_beyond(place, cursor.position, bounds)
+            try:
+                refuse_beyond(place, cursor.position, bounds)
+            except LogChangedError as error:
+                self._lost[place] = _Loss(committed=None, error=error)
+                continue
             if cursor.position < bounds.first:
                 _tell_gone(place, cursor.position, bounds.first)
                 cursor.position = bounds.first
@@ -209,6 +278,9 @@ class Holdings:
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Goes there, if it is owned; while the group changes, as soon as it is settled."""
+        lost = self._lost.pop(place, None)
+        if lost is not None and place not in self._cursors:
+            self._cursors[place] = Cursor(place=place, position=offset, known=frozenset({lost.committed}))
         cursor = self._cursors.get(place)
         if cursor is not None:
             cursor.seek(offset)
@@ -268,3 +340,7 @@ def _tell_gone(place: TopicPartition, expected: int, first: int) -> None:
         next_offset=expected,
         first_offset=first,
     )
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -137,13 +137,11 @@ class Lane:
         if not items:
             return
         try:
-            await self._send(builder, min(share.deadline for share, _ in items))
+            await self._send(builder, _deadline(items))
         except _TOO_LARGE:
             await self._write_halves(items)
         except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for it
-            problem = _told(error)
-            for share, _ in items:
-                share.refuse(problem)
+            _refuse(items, error)
         else:
             for share, _ in items:
                 share.acknowledge()
@@ -160,7 +158,12 @@ class Lane:
             return
         middle = len(items) // 2
         for half in (items[:middle], items[middle:]):
-            builder = (await self._producers.current()).create_batch()
+            try:
+                async with asyncio.timeout_at(_deadline(half)):
+                    builder = (await self._producers.current()).create_batch()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for it
+                _refuse(half, error)
+                continue
             for _, entry in half:
                 _added(builder, entry)
             await self._write(builder, half)
@@ -196,6 +199,16 @@ class Lane:
         if not written.cancelled() and written.exception() is not None:
             self._producers.spoil(producer)
             self._on_give_up(self._place.topic)
+
+
+def _deadline(items: Sequence[_Item]) -> float:
+    return min(share.deadline for share, _ in items)
+
+
+def _refuse(items: Sequence[_Item], error: Exception) -> None:
+    problem = _told(error)
+    for share, _ in items:
+        share.refuse(problem)
 
 
 def _added(builder: BatchBuilder, entry: NewEntry) -> bool:

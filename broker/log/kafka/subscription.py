@@ -51,7 +51,13 @@ class KafkaSubscription:
         self._options = connections.options
         self._on_close = on_close
         self._membership = Membership(connections.broker, member, options=self._options, owner=self)
-        self._holdings = Holdings(catalog, member.group, start_at=start_at, seek=self._membership.seek)
+        self._holdings = Holdings(
+            catalog,
+            member.group,
+            start_at=start_at,
+            seek=self._membership.seek,
+            look_seconds=self._options.metadata_seconds,
+        )
         self._fetching = asyncio.Lock()
         self._waiting: asyncio.Timeout | None = None
         self._used_at = self._heard_at = _now()
@@ -96,8 +102,8 @@ class KafkaSubscription:
         deadline = self._used_at + self._options.request_seconds
         refused = False
         while positions:
+            await self._holdings.settle()  # first: an ownership that began meanwhile knows what may not be its own
             cursors = self._holdings.claim(positions)
-            await self._holdings.settle()
             seen = self._holdings.round
             if self._holdings.settled:
                 moved = await self._moved([(cursor, positions[cursor.place]) for cursor in cursors], deadline)
@@ -156,6 +162,7 @@ class KafkaSubscription:
         if not await self._joined(deadline):
             return []
         await self._holdings.settle()
+        self._holdings.refuse_lost()
         try:
             if self._membership.is_broken():
                 raise KafkaError

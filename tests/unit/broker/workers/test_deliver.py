@@ -247,6 +247,26 @@ async def test_a_failed_commit_is_made_up_for() -> None:
     await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 3)
 
 
+async def test_a_refused_offset_is_not_committed_again_and_the_others_are() -> None:
+    refused: list[Mapping[TopicPartition, int]] = []
+
+    class Refusing(ScriptedSubscription):
+        """Was another's for a while: what was done of it before may not be committed."""
+
+        async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+            if positions.get(LEFT, 9) < 6:
+                refused.append(positions)
+                raise OwnershipLostError("another's meanwhile")
+            await super().commit(positions)
+
+    served = [*entries(4), *entries(4, RIGHT), *(one for one in entries(8) if one.offset > 3)]
+    harness = Harness(served)
+    harness.subscription = harness.delivery.subscription = Refusing(served)
+    await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 8)
+    assert harness.subscription.committed == {LEFT: 8, RIGHT: 4}
+    assert refused == [{LEFT: 4, RIGHT: 4}, {LEFT: 4}]
+
+
 async def test_a_failed_fetch_is_tried_again() -> None:
     harness = Harness(entries(3))
     harness.subscription.fetch_fault = LogUnavailableError("down")

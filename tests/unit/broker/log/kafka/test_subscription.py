@@ -136,6 +136,33 @@ async def test_a_member_that_was_away_unnoticed_takes_back_nothing_that_others_d
     assert values(await take(former, 1)) == ["later-0"]
 
 
+async def test_a_member_that_was_away_unnoticed_moves_no_offset_back(logs: KafkaLogs) -> None:
+    """Its place came back to it, and it has not looked yet where that stands now."""
+    away = await logs.open(lease_seconds=SHORT_LEASE_SECONDS)
+    topic = await make_topic(away, partitions=1)
+    place = TopicPartition(topic, 0)
+    await away.append(many(topic, 40))
+    former = await member(away, topic, partitions=1)
+    in_hand = await take(former, 5)
+    logs.stall(away)
+    heir = await (await logs.open()).subscribe("readers", [Stream.MESSAGES])
+    found = await settle([heir], lambda: heir.assignment == {place})
+    found += await take(heir, 40 - len(found))
+    await heir.commit(next_offsets(found))
+    await heir.close()
+    assert isinstance(former, KafkaSubscription)
+    seen = former._holdings.round
+
+    async def has_not_rejoined() -> bool:
+        return former._holdings.round < seen + 2
+
+    logs.wire(away).revive()
+    await until_not(has_not_rejoined)
+    with pytest.raises(OwnershipLostError):
+        await former.commit(next_offsets(in_hand))
+    assert await away.committed("readers", [topic]) == {place: 40}
+
+
 async def test_a_commit_during_a_rebalance_waits_for_its_end(logs: KafkaLogs) -> None:
     """However it falls, what is committed is what was read, and nothing that others own."""
     log = await logs.open()
@@ -292,7 +319,7 @@ async def test_a_wish_past_the_end_is_named(logs: KafkaLogs) -> None:
         return dict.fromkeys(wanted, 4)
 
     reader = await log.subscribe("readers", [Stream.MESSAGES], start_at=start_at)
-    assert reader.assignment == frozenset()
+    assert list(reader._holdings.readable()) == []
     with pytest.raises(LogChangedError, match="ends at 3, before offset 4"):
         await _until_it_raises(reader)
 
