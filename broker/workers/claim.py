@@ -68,13 +68,17 @@ class Claim:
         """Turns until `stop`."""
         waited = self.poll_seconds
         while not self.stop.is_set():
-            self.pulse.beats += 1
+            self._beat()
             if waited >= self.poll_seconds or self.registry() is not self._seen:
                 waited = 0.0
                 await self._look()
             await wait_for(self.stop, self.look_seconds)
             waited += self.look_seconds
         await self.subscription.close()
+
+    def _beat(self) -> None:
+        self.pulse.beats += 1
+        self.subscription.keep_alive()
 
     async def _look(self) -> None:
         registry = self.registry()
@@ -106,7 +110,7 @@ class Claim:
         found: set[tuple[TopicPartition, int]] = set()
         async for chunk in self._chunks(await self._ends()):
             for entry in chunk:
-                self.pulse.beats += 1
+                self._beat()
                 if await self._is_claimable(entry, directory):
                     found.add((entry.place, entry.offset))
         self._rewind()
@@ -136,7 +140,7 @@ class Claim:
         async for chunk in self._chunks(await self._ends()):
             again: list[NewEntry] = []
             for entry in chunk:
-                self.pulse.beats += 1
+                self._beat()
                 if (entry.place, entry.offset) in claimable and await self._append(entry, directory):
                     claimed += 1
                 else:
@@ -211,7 +215,7 @@ class Claim:
             slice_items=self.slice_items,
         )
         while (intake := await _apart(parsed.is_large, lambda: _next(slices))) is not None:
-            self.pulse.beats += 1
+            self._beat()
             yield intake
 
 

@@ -75,6 +75,7 @@ class Fetcher:
 
     async def _read(self) -> None:
         if len(self.agenda) >= self.most_jobs:
+            self.subscription.keep_alive()
             await self._spill()
             await wait_for(self.stop, 0.25)
             return
