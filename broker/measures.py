@@ -56,8 +56,10 @@ GAUGES: Mapping[GaugeName, str] = {
     "custody.media.open": "Parts still to be fetched",
     "custody.media.nearest_deadline_seconds": "Time left of the part nearest its deadline",
     "custody.delivery.paused": "1 while a worker waits for a dependency, by worker",
-    "custody.log.lag_entries": "Entries not kept yet, of a worker's own partitions, by tenant and stream",
-    "custody.log.oldest_unkept_seconds": "For how long the oldest of them has been waiting, by tenant and stream",
+    "custody.log.lag_entries": "Entries not read or kept yet, of own and unread partitions, by group, tenant, stream",
+    "custody.log.oldest_unkept_seconds": "For how long the oldest of them has waited, by group, tenant and stream",
+    "custody.log.stopped_partitions": "Partitions that stopped, by group, tenant, stream and error code",
+    "custody.log.waiting_partitions": "Partitions whose worker waits, by group, tenant, stream and error code",
     "custody.dead.open": "Dead letters that are not settled, by tenant and stream",
     "custody.delivery.last_progress_seconds": "Age of a worker's last sign of life",
 }

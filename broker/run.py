@@ -136,18 +136,7 @@ class Runner:
         handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
         keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         keeper.delivery.mended = keeper.mended
-        watching = lag.LagWatch(
-            log=log,
-            store=store,
-            metrics=self.metrics,
-            clock=app.now,
-            assignment=lambda: subscription.assignment,
-            stop=self.stop,
-            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
-        )
-        async with asyncio.TaskGroup() as group:
-            group.create_task(watching.run())
-            group.create_task(self._deliver(keeper.delivery, log, archive.GROUP))
+        await self._watched(keeper.delivery, log, archive.GROUP, store=store)
 
     async def _media(self) -> None:
         log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
@@ -176,8 +165,8 @@ class Runner:
         )
         async with asyncio.TaskGroup() as group:
             scanning = self._delivery("scan", subscription, scanner.handle, scanner.set_aside)
-            group.create_task(self._deliver(scanning, log, scan.GROUP))
-            group.create_task(worker.run())
+            group.create_task(self._watched(scanning, log, scan.GROUP))
+            group.create_task(self._watched(worker, log, fetcher.GROUP, reached=worker.reached))
 
     async def _relay(self) -> None:
         workers = self.settings.workers
@@ -211,11 +200,11 @@ class Runner:
         delivery = self._delivery("erase", subscription, eraser.handle, eraser.set_aside)
         # Two batches, since the commit of the one before may have failed, are what a restart takes for repeated.
         delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries // 2)
-        await self._deliver(delivery, log, erase.GROUP)
+        await self._watched(delivery, log, erase.GROUP)
 
     async def _claim(self) -> None:
         log = await self.log()
-        await claim.Claim(
+        worker = claim.Claim(
             log=log,
             subscription=await self._subscribe(log, claim.GROUP, [Stream.BODIES]),
             connectors=await self._connectors(),
@@ -225,7 +214,9 @@ class Runner:
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
-        ).run()
+        )
+        patience = self.settings.workers.claim_poll_seconds
+        await self._watched(worker, log, claim.GROUP, reached=worker.reached, patience_seconds=patience)
 
     async def _tidy(self) -> None:
         await tidy.Tidy(
@@ -236,20 +227,43 @@ class Runner:
             pulse=self._pulse("tidy"),
         ).run()
 
-    async def _deliver(self, delivery: Delivery, log: EventLog, group: str) -> None:
-        """Turns a worker's loop, and watches that each of its partitions moves on."""
-        watcher = watch.Watch(
+    async def _watched(
+        self,
+        reader: watch.Reader,
+        log: EventLog,
+        group: str,
+        *,
+        store: RecordStore | None = None,
+        reached: watch.Reached = watch.committed_only,
+        patience_seconds: float = 0.0,
+    ) -> None:
+        """Turns a worker's loop, and watches that each of its partitions moves on, and how far it is behind."""
+        moving = watch.Watch(
             log=log,
             group=group,
-            subscription=delivery.subscription,
-            pulse=delivery.pulse,
+            subscription=reader.subscription,
+            pulse=reader.pulse,
             stop=self.stop,
             poll_seconds=self.settings.workers.frozen_after_seconds / _LOOKS_BEFORE_FROZEN,
             monotonic=time.monotonic,
+            patience_seconds=patience_seconds,
+            reached=reached,
+        )
+        behind = lag.LagWatch(
+            log=log,
+            group=group,
+            store=store,
+            metrics=self.metrics,
+            clock=app.now,
+            assignment=lambda: reader.subscription.assignment,
+            stop=self.stop,
+            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
+            pulse=reader.pulse,
         )
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(delivery.run())
-            tasks.create_task(watcher.run())
+            tasks.create_task(reader.run())
+            tasks.create_task(moving.run())
+            tasks.create_task(behind.run())
 
     def _delivery(self, worker: str, subscription: app.Subscription, handler: Handler, set_aside: SetAside) -> Delivery:
         return Delivery(

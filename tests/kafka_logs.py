@@ -42,13 +42,15 @@ class KafkaLogs:
         self,
         *,
         lease_seconds: float = 30.0,
+        idle_seconds: float = 300.0,
         **options: Any,  # noqa: ANN401 - those of KafkaLogOptions
     ) -> KafkaLog:
         wire = Wire()
         wire.down = any(other.down for other in self._wires.values())
         session_seconds = max(lease_seconds, self._shortest_session_seconds)
         wished = KafkaLogOptions(
-            bootstrap=await wire.to(self._bootstrap), **{"session_seconds": session_seconds} | QUICK | options
+            bootstrap=await wire.to(self._bootstrap),
+            **{"session_seconds": session_seconds, "poll_seconds": idle_seconds} | QUICK | options,
         )
         try:
             log = await KafkaLog.open(wished)

@@ -36,6 +36,7 @@ class ScriptedSubscription:
     paused: set[TopicPartition] = field(default_factory=set)
     commit_fault: RetryableError | None = None
     fetch_fault: RetryableError | None = None
+    signs_of_life: int = 0
     closed: bool = False
 
     @property
@@ -70,6 +71,9 @@ class ScriptedSubscription:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.positions[partition] = offset
+
+    def keep_alive(self) -> None:
+        self.signs_of_life += 1
 
     async def close(self) -> None:
         self.closed = True

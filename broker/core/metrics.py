@@ -25,8 +25,10 @@ GaugeName = Literal[
     "custody.media.open",  # parts still to be fetched
     "custody.media.nearest_deadline_seconds",  # time left of the part nearest its deadline
     "custody.delivery.paused",  # 1 while a worker waits for a dependency, by worker
-    "custody.log.lag_entries",  # entries that are not kept yet, of a worker's own partitions, by tenant and stream
-    "custody.log.oldest_unkept_seconds",  # for how long the oldest of them has been waiting, by tenant and stream
+    "custody.log.lag_entries",  # entries not read or kept yet, of own and unread partitions, by group, tenant, stream
+    "custody.log.oldest_unkept_seconds",  # for how long the oldest of them has been waiting, by group, tenant, stream
+    "custody.log.stopped_partitions",  # partitions of these that stopped, by group, tenant, stream and error code
+    "custody.log.waiting_partitions",  # partitions whose worker waits, by group, tenant, stream and error code
     "custody.dead.open",  # dead letters that are not settled, by tenant and stream
     "custody.delivery.last_progress_seconds",  # age of a worker's last sign of life
 ]

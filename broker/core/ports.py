@@ -124,6 +124,13 @@ class Subscription(Protocol):
         """Fetches this partition from `offset` on."""
         ...
 
+    def keep_alive(self) -> None:
+        """A sign of life of a reader that waits for something else, and neither fetches nor commits meanwhile.
+
+        One that gives none for long is taken for hanging, and others take its partitions over.
+        """
+        ...
+
     async def close(self) -> None:
         """Gives the partitions back at once, committing nothing."""
         ...

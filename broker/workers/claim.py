@@ -61,6 +61,8 @@ class Claim:
     _seen: Registry | None = None
     _undone: dict[TopicPartition, int] = field(default_factory=dict)
     """The first offset of each partition that was fetched and is not done with."""
+    _reached: dict[TopicPartition, int] = field(default_factory=dict)
+    """The next offset that the pass under way, or the last one, is to look at."""
     _refused: set[tuple[TopicPartition, int]] = field(default_factory=set)
     """Bodies that can't be claimed as long as the registry stays as it is: they are not parsed again and again."""
 
@@ -68,13 +70,25 @@ class Claim:
         """Turns until `stop`."""
         waited = self.poll_seconds
         while not self.stop.is_set():
-            self.pulse.beats += 1
+            self._beat()
             if waited >= self.poll_seconds or self.registry() is not self._seen:
                 waited = 0.0
                 await self._look()
             await wait_for(self.stop, self.look_seconds)
             waited += self.look_seconds
         await self.subscription.close()
+
+    def _beat(self) -> None:
+        self.pulse.beats += 1
+        self.subscription.keep_alive()
+
+    def _turn_to(self, entry: LogEntry) -> None:
+        self._beat()
+        self._reached[entry.place] = entry.offset + 1
+
+    def reached(self) -> Mapping[TopicPartition, int]:
+        """How far it is in a pass, see `Watch.reached`: what nobody owns is read, and for good reasons stays."""
+        return self._reached
 
     async def _look(self) -> None:
         registry = self.registry()
@@ -83,8 +97,10 @@ class Claim:
         try:
             claimed = await self.claim_all(Directory(registry))
         except RetryableError as error:
+            self.pulse.waiting_for = code_of(error)
             logger.warning("waiting", action="claim.waiting", code=code_of(error), why=str(error))
             return
+        self.pulse.waiting_for = None
         self._seen = registry
         self.pulse.handled += claimed
         if claimed:
@@ -106,7 +122,7 @@ class Claim:
         found: set[tuple[TopicPartition, int]] = set()
         async for chunk in self._chunks(await self._ends()):
             for entry in chunk:
-                self.pulse.beats += 1
+                self._turn_to(entry)
                 if await self._is_claimable(entry, directory):
                     found.add((entry.place, entry.offset))
         self._rewind()
@@ -136,7 +152,7 @@ class Claim:
         async for chunk in self._chunks(await self._ends()):
             again: list[NewEntry] = []
             for entry in chunk:
-                self.pulse.beats += 1
+                self._turn_to(entry)
                 if (entry.place, entry.offset) in claimable and await self._append(entry, directory):
                     claimed += 1
                 else:
@@ -211,7 +227,7 @@ class Claim:
             slice_items=self.slice_items,
         )
         while (intake := await _apart(parsed.is_large, lambda: _next(slices))) is not None:
-            self.pulse.beats += 1
+            self._beat()
             yield intake
 
 

@@ -280,6 +280,7 @@ class Delivery:
         left = self.policy.wait_seconds(attempt)
         while left > 0 and not self.stop.is_set():
             self.pulse.beats += 1
+            self.subscription.keep_alive()
             nap = min(left, 1.0)
             await wait_for(self.stop, nap)
             left -= nap

@@ -1,4 +1,4 @@
-"""How far the workers are behind the log: looked up for a person, and told as metrics while the archive worker runs."""
+"""How far the workers are behind the log: looked up for a person, and told as metrics while they run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from broker.core.errors import RetryableError
+from broker.core.errors import RetryableError, StoreUnavailableError
 from broker.core.lag import lag_of, position
-from broker.core.metrics import Metrics
+from broker.core.metrics import GaugeName, Metrics
 from broker.core.ports import Clock, EventLog, RecordStore
 from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, split_topic
 from broker.workers.archive import GROUP as ARCHIVE
 from broker.workers.claim import GROUP as CLAIM
-from broker.workers.deliver import wait_for
+from broker.workers.deliver import Pulse, wait_for
 from broker.workers.erase import GROUP as ERASE
 from broker.workers.media.fetcher import GROUP as FETCH
 from broker.workers.media.scan import GROUP as MEDIA
@@ -36,21 +36,31 @@ READ_BY: Mapping[str, Sequence[Stream]] = {
 }
 """What each group reads; the archive worker's progress is in the store."""
 
+_UNTIL_RETENTION = "retention will take them: see what stops the worker"
+_WHY: Mapping[str, str] = {
+    FETCH: "the provider will take the parts away: see what stops the worker",
+    CLAIM: "nobody owns these bodies: register their accounts",
+}
+"""Why a group's entries should not wait for long, where that is not the log's retention."""
+
 logger = structlog.get_logger(__name__)
 
 
 async def look(
     log: EventLog,
-    store: RecordStore,
+    store: RecordStore | None,
     group: str,
     topics: Sequence[str],
     *,
     of: Collection[TopicPartition] | None = None,
 ) -> Sequence[PartitionLag]:
-    """How far a group is behind in each partition of these topics, or in those of them that are named."""
+    """How far a group is behind in each partition of these topics, or in those of them that are named.
+
+    Without a store the archive worker, too, is measured by what it committed.
+    """
     bounds = await log.bounds(topics)
     committed = await log.committed(group, topics)
-    progress = await store.progress(log.identity, topics) if group == ARCHIVE else {}
+    progress = await store.progress(log.identity, topics) if store is not None and group == ARCHIVE else {}
     found: list[PartitionLag] = []
     for place in sorted(bounds if of is None else bounds.keys() & set(of)):
         limits = bounds[place]
@@ -70,56 +80,81 @@ async def look(
     return found
 
 
+_Labels = tuple[tuple[str, str], ...]
+_Series = tuple[GaugeName, _Labels]
+
+
 @dataclass(slots=True, kw_only=True)
 class LagWatch:
-    """Tells every `poll_seconds`, until `stop`, how far this worker's own partitions are behind.
+    """Tells every `poll_seconds`, until `stop`, how far a group is behind, in own partitions and in those nobody reads.
 
-    Raises an alarm once entries have waited for `alarm_seconds`, long before retention takes them.
+    Raises an alarm once entries have waited for `alarm_seconds`, long before retention takes them. `store` is there
+    for the group that keeps records; while it is away, what was committed counts.
     """
 
     log: EventLog
-    store: RecordStore
+    group: str
     metrics: Metrics
     clock: Clock
     assignment: Callable[[], frozenset[TopicPartition]]
     stop: asyncio.Event
     alarm_seconds: float
+    store: RecordStore | None = None
+    pulse: Pulse = field(default_factory=Pulse)
     poll_seconds: float = 15.0
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    _told: set[_Series] = field(default_factory=set)
     _alarmed: set[TopicPartition] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Turns until `stop`; an outage of log or store is left to the next look."""
+        """Turns until `stop`; an outage is left to the next look, and what was told stays told meanwhile."""
         while not self.stop.is_set():
             try:
                 await self.look()
             except RetryableError as error:
-                logger.debug("can't look", action="lag.waiting", code=error.code)
+                logger.debug("can't look", action="lag.waiting", group=self.group, code=error.code)
             except Exception as error:  # noqa: BLE001 - a fault in the looking must not stop the keeping
                 logger.error("can't look", action="lag.failed", error_type=type(error).__name__)  # noqa: TRY400 - words may quote rows
             await wait_for(self.stop, self.poll_seconds)
 
     async def look(self) -> None:
         """One look."""
-        places = self.assignment()
-        topics = sorted({place.topic for place in places})
-        found = await look(self.log, self.store, ARCHIVE, topics, of=places) if topics else ()
+        places = self.assignment() | await self._orphans()
+        found = await self._found(places)
         self._tell(found)
         self._alarm(found)
-        await self._tell_dead()
+        if self.store is not None:
+            await self._tell_dead(self.store, {split_topic(place.topic) for place in places})
+
+    async def _orphans(self) -> frozenset[TopicPartition]:
+        """Partitions that no member of the group reads: this one may be the member that lost them."""
+        topics = [one for one in await self.log.topics() if split_topic(one)[1] in READ_BY[self.group]]
+        return frozenset((await self.log.bounds(topics)).keys() - (await self.log.members(self.group)).keys())
+
+    async def _found(self, places: frozenset[TopicPartition]) -> Sequence[PartitionLag]:
+        topics = sorted({place.topic for place in places})
+        if not topics:
+            return ()
+        try:
+            return await look(self.log, self.store, self.group, topics, of=places)
+        except StoreUnavailableError:
+            return await look(self.log, None, self.group, topics, of=places)
 
     def _tell(self, found: Sequence[PartitionLag]) -> None:
-        entries, ages = Counter[tuple[str, str]](), defaultdict[tuple[str, str], float](float)
-        now = self.clock()
+        values, now = defaultdict[_Series, float](float), self.clock()
         for one in found:
-            key = split_topic(one.place.topic)
-            entries[key] += one.entries
-            ages[key] = max(ages[key], one.age_seconds(now))
-        for tenant, stream in self._told | entries.keys():  # zeros for what others own now
-            labels = {"tenant": tenant, "stream": stream}
-            self.metrics.gauge("custody.log.lag_entries", entries[tenant, stream], **labels)
-            self.metrics.gauge("custody.log.oldest_unkept_seconds", ages[tenant, stream], **labels)
-        self._told = set(entries)
+            tenant, stream = split_topic(one.place.topic)
+            labels: _Labels = (("group", self.group), ("tenant", tenant), ("stream", stream))
+            values["custody.log.lag_entries", labels] += one.entries
+            oldest: _Series = ("custody.log.oldest_unkept_seconds", labels)
+            values[oldest] = max(values[oldest], one.age_seconds(now))
+            stopped = self.pulse.stopped.get(one.place) or one.stopped
+            if stopped is not None:
+                values["custody.log.stopped_partitions", (*labels, ("code", stopped))] += 1
+            elif self.pulse.waiting_for is not None:
+                values["custody.log.waiting_partitions", (*labels, ("code", self.pulse.waiting_for))] += 1
+        for name, labels in self._told | values.keys():  # zeros for what is over, and for what others own now
+            self.metrics.gauge(name, values[name, labels], **dict(labels))
+        self._told = {one for one in values if values[one]}
 
     def _alarm(self, found: Sequence[PartitionLag]) -> None:
         now = self.clock()
@@ -128,15 +163,16 @@ class LagWatch:
             logger.error(
                 "entries wait for long",
                 action="lag.alarm",
+                group=self.group,
                 topic=place.topic,
                 partition=place.partition,
                 entries=late[place].entries,
                 oldest_seconds=round(late[place].age_seconds(now)),
-                why="retention will take them: see what stops the archive worker",
+                why=_WHY.get(self.group, _UNTIL_RETENTION),
             )
         self._alarmed = set(late)
 
-    async def _tell_dead(self) -> None:
-        dead = Counter((one.tenant, split_topic(one.topic)[1]) for one in await self.store.dead_letters())
-        for tenant, stream in {split_topic(place.topic) for place in self.assignment()} | dead.keys():
+    async def _tell_dead(self, store: RecordStore, of: Collection[tuple[str, str]]) -> None:
+        dead = Counter[tuple[str, str]]((one.tenant, split_topic(one.topic)[1]) for one in await store.dead_letters())
+        for tenant, stream in {*of, *dead}:
             self.metrics.gauge("custody.dead.open", dead[tenant, stream], tenant=tenant, stream=stream)

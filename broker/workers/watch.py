@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from broker.core.errors import RetryableError
 from broker.core.ports import EventLog, Subscription
@@ -20,6 +20,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Monotonic = Callable[[], float]
+Reached = Callable[[], Mapping[TopicPartition, int] | None]
+"""The next offsets that a reader is to read, as far as it knows them."""
+
+
+def committed_only() -> Mapping[TopicPartition, int]:
+    """Of a reader that commits all that it has read."""
+    return {}
+
+
+class Reader(Protocol):
+    """A worker that reads the log in a group."""
+
+    @property
+    def subscription(self) -> Subscription:
+        """What it reads."""
+        ...
+
+    @property
+    def pulse(self) -> Pulse:
+        """Its signs of life."""
+        ...
+
+    async def run(self) -> None:
+        """Turns until it is to stop."""
+        ...
 
 
 @dataclass(slots=True)
@@ -42,7 +67,10 @@ class Standstills:
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Compares, now and then, what a group has committed with where its partitions end.
+    """Compares, now and then, how far a group is with where its partitions end.
+
+    That is what it committed, or, where that may stay back for good reasons, what it has `reached`; None while its
+    reading is held up on purpose. `patience_seconds`: how long an entry may lie there before it is looked at.
 
     The result is `pulse.standing`. While the worker waits for a dependency, or the log does not answer, nothing counts
     as standing still: a restart would not help.
@@ -55,6 +83,8 @@ class Watch:
     stop: asyncio.Event
     poll_seconds: float
     monotonic: Monotonic
+    reached: Reached = committed_only
+    patience_seconds: float = 0.0
     standstills: Standstills = field(default_factory=Standstills)
 
     async def run(self) -> None:
@@ -64,18 +94,19 @@ class Watch:
             await wait_for(self.stop, self.poll_seconds)
 
     async def _look(self) -> Mapping[TopicPartition, float]:
-        owned = self.subscription.assignment - self.pulse.stopped.keys()
-        if self.pulse.waiting_for is not None:
-            owned = frozenset()
+        owned, reached = self.subscription.assignment - self.pulse.stopped.keys(), self.reached()
+        if self.pulse.waiting_for is not None or reached is None:
+            owned, reached = frozenset(), {}
         topics = sorted({place.topic for place in owned})
         try:
-            committed = await self.log.committed(self.group, topics) if topics else {}
+            positions = {**(await self.log.committed(self.group, topics) if topics else {}), **reached}
             bounds = await self.log.bounds(topics) if topics else {}
         except RetryableError:
             return self.standstills.look((), {}, self.monotonic())
         waiting = [
             place
             for place in owned & bounds.keys()
-            if bounds[place].end > max(committed.get(place, 0), bounds[place].first)
+            if bounds[place].end > max(positions.get(place, 0), bounds[place].first)
         ]
-        return self.standstills.look(waiting, committed, self.monotonic())
+        standing = self.standstills.look(waiting, positions, self.monotonic())
+        return {place: seconds - self.patience_seconds for place, seconds in standing.items()}

@@ -10,6 +10,7 @@ import pytest
 from broker.core.errors import OwnershipLostError
 from broker.core.topics import Stream
 from tests.contract.event_log_kit import (
+    PATIENCE_SECONDS,
     SHORT_LEASE_SECONDS,
     LogFactory,
     make_topic,
@@ -48,6 +49,13 @@ async def pair(logs: LogFactory, topic: str) -> tuple[Subscription, Subscription
     other = await (await logs.open()).subscribe("readers", [Stream.MESSAGES])
     await settle([one, other], sharing(topic, one, other))
     return one, other
+
+
+async def keep_alive(subscription: Subscription) -> None:
+    """Says all the time that its reader waits."""
+    while True:
+        subscription.keep_alive()
+        await asyncio.sleep(0.02)
 
 
 class GroupCases:
@@ -115,6 +123,23 @@ class GroupCases:
         found = await settle([heir], lambda: heir.assignment == places(topic))
         found += await rest(heir)
         assert sorted(values(done + found), key=int) == [str(number) for number in range(80)]
+
+    async def test_a_reader_that_waits_and_says_so_is_not_taken_for_hanging(self, logs: LogFactory) -> None:
+        log = await logs.open(lease_seconds=SHORT_LEASE_SECONDS, idle_seconds=1.0)
+        topic = await make_topic(log)
+        await log.append(many(topic, 20))
+        waiting = await member(log, topic, group="waiting")
+        in_hand = await take(waiting, 20)
+        signs = asyncio.create_task(keep_alive(waiting))
+        for group in ("hanging", "hanging-later"):  # by then whoever said nothing has been found out, too
+            await member(log, topic, group=group)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while await log.members(group):  # noqa: ASYNC110 - the group tells nobody
+                    await asyncio.sleep(0.02)
+        assert (await log.members("waiting")).keys() == places(topic)
+        signs.cancel()
+        await waiting.commit(next_offsets(in_hand))
+        assert waiting.assignment == places(topic)
 
     async def test_a_late_commit_of_a_former_owner_moves_nothing(self, logs: LogFactory) -> None:
         log = await logs.open()

@@ -32,11 +32,11 @@ class LogFactory(Protocol):
         """A value of this size must fit."""
         ...
 
-    async def open(self, *, lease_seconds: float = 30.0) -> EventLog:
+    async def open(self, *, lease_seconds: float = 30.0, idle_seconds: float = 300.0) -> EventLog:
         """Another client, closed with the factory.
 
         A member of a group that gives no sign of life for `lease_seconds`, or for the shortest time that the
-        implementation can do, loses its partitions.
+        implementation can do, loses its partitions; so does one whose reader gives none for `idle_seconds`.
         """
         ...
 

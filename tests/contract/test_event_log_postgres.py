@@ -32,9 +32,9 @@ class PostgresLogs:
         self._database = database
         self._opened: list[PostgresLog] = []
 
-    async def open(self, *, lease_seconds: float = 30.0) -> EventLog:
+    async def open(self, *, lease_seconds: float = 30.0, idle_seconds: float = 300.0) -> EventLog:
         # The tests' server runs without fsync.
-        options = PostgresLogOptions(lease_seconds=lease_seconds, allow_unsafe_server=True)
+        options = PostgresLogOptions(lease_seconds=lease_seconds, idle_seconds=idle_seconds, allow_unsafe_server=True)
         log = await PostgresLog.open(self._dsn, options=options)
         self._opened.append(log)
         return log

@@ -56,7 +56,8 @@ class KafkaLogOptions:
         session_seconds: a member that has not been heard of for so long loses its partitions.
         heartbeat_seconds: the time between two signs of life, by which a member also learns that the group changes; a
             third of `session_seconds` where that is less.
-        poll_seconds: the longest that a member may take between two fetches before it counts as hanging.
+        poll_seconds: the longest that a member may go without a sign of life (`fetch`, `commit`, `keep_alive`) before
+            it counts as hanging.
         metadata_seconds: a topic that was created later is noticed within this time.
         fetch_bytes: the most that one fetch brings, of all partitions together.
         request_seconds: after so long without an answer the log counts as down.

@@ -128,6 +128,9 @@ class KafkaSubscription:
             raise ValueError(f"offset {offset}: offsets begin at 0")
         self._holdings.seek(partition, offset)
 
+    def keep_alive(self) -> None:
+        self._used_at = _now()
+
     def trimmed(self, partition: TopicPartition, first: int) -> None:
         """Hands out nothing before `first` any more, fetched already or not."""
         self._holdings.trimmed(partition, first)
@@ -249,7 +252,7 @@ class KafkaSubscription:
     # --- watching over its reader ---
 
     async def _leave_when_hanging(self) -> None:
-        """Lets others take over when its reader has called neither `fetch` nor `commit` for `poll_seconds`."""
+        """Lets others take over when its reader has given no sign of life for `poll_seconds`."""
         while True:
             await asyncio.sleep(max(0.0, self._used_at + self._options.poll_seconds - _now()))
             if self._fetching.locked():

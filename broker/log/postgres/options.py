@@ -16,8 +16,8 @@ class PostgresLogOptions:
         timeout_seconds: the longest that one statement may take, here and on the server.
         lease_seconds: a member that has not been heard of for so long loses its partitions. A third of it is the
             time between two signs of life, within which a new topic is noticed at the latest.
-        idle_seconds: a member that has called neither `fetch` nor `commit` for so long lets its lease run out, so that
-            others take over from a worker that hangs.
+        idle_seconds: a member without a sign of life (`fetch`, `commit`, `keep_alive`) for so long lets its lease run
+            out, so that others take over from a worker that hangs.
         poll_seconds: how often a waiting reader looks, in case no notification reaches it.
         notify_seconds: the least time between two notifications of one process.
         group_entries: how many entries of several callers may go into one transaction.

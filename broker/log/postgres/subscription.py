@@ -109,6 +109,9 @@ class PostgresSubscription:
             cursor.start(offset)
             self._wake.set()
 
+    def keep_alive(self) -> None:
+        self._used_at = _now()
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -59,6 +59,11 @@ class Agenda:
         """An entry that holds no job was read."""
         self._read_to[place] = max(offset + 1, self._read_to.get(place, 0))
 
+    @property
+    def read_to(self) -> dict[TopicPartition, int]:
+        """The next offset to be read of each partition."""
+        return dict(self._read_to)
+
     def holds(self, job: Job) -> bool:
         """Whether the job is open and its partition still ours."""
         return job.offset in self._open.get(job.place, ())

@@ -24,6 +24,8 @@ from broker.workers.media.scan import task_entry
 from broker.workers.records import part_record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from broker.core.ports import LogEntry
 
 GROUP = "fetch"
@@ -73,8 +75,17 @@ class Fetcher:
             await self._settle()
             await self.subscription.close()
 
+    def reached(self) -> Mapping[TopicPartition, int] | None:
+        """How far it has read, see `Watch.reached`: an open job holds back what it may commit, not its reading."""
+        return None if self._is_full else self.agenda.read_to
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.agenda) >= self.most_jobs
+
     async def _read(self) -> None:
-        if len(self.agenda) >= self.most_jobs:
+        if self._is_full:
+            self.subscription.keep_alive()
             await self._spill()
             await wait_for(self.stop, 0.25)
             return
@@ -83,9 +94,11 @@ class Fetcher:
                 max_entries=min(self.policy.batch_entries, self.most_jobs - len(self.agenda)), wait_seconds=0.25
             )
         except RetryableError as error:
+            self.pulse.waiting_for = code_of(error)
             self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
             await wait_for(self.stop, self.policy.wait_seconds(4))
             return
+        self.pulse.waiting_for = None
         self.agenda.keep_only(self.subscription.assignment)
         for entry in entries:
             self._note(entry)

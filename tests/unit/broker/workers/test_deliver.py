@@ -97,6 +97,7 @@ async def test_an_outage_moves_no_offset_and_writes_no_dead_letter() -> None:
     await harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 5)
     assert harness.aside == []
     assert [offset for _, offset in harness.handled] == list(range(5))
+    assert harness.subscription.signs_of_life >= 25, "it is not taken for hanging meanwhile"
 
 
 @pytest.mark.parametrize("poison", [0, 3, 7])

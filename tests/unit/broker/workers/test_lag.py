@@ -11,6 +11,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from backends.memory import MemoryRecords
+from broker.core.errors import LogUnavailableError, StoreUnavailableError
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
@@ -19,10 +20,11 @@ from broker.workers.lag import LagWatch, look
 from tests.records import TENANT, Desk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from broker.core.lag import PartitionLag
     from broker.core.metrics import CounterName, GaugeName
+    from broker.core.ports import DeadEntry, Progress
 
 TOPIC = topic_name(TENANT, Stream.MESSAGES)
 PLACE = TopicPartition(TOPIC, 0)
@@ -30,15 +32,15 @@ PLACE = TopicPartition(TOPIC, 0)
 
 @dataclass
 class Gauges:
-    """The last value of each gauge, by name, tenant and stream."""
+    """The last value of each gauge, by name, tenant, stream and, where there is one, group and code."""
 
-    values: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    values: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def count(self, name: CounterName, amount: int = 1, **labels: str) -> None:
         raise AssertionError(name, amount, labels)
 
     def gauge(self, name: GaugeName, value: float, **labels: str) -> None:
-        self.values[name, labels["tenant"], labels["stream"]] = value
+        self.values[name, *(labels[one] for one in ("tenant", "stream", "group", "code") if one in labels)] = value
 
 
 @dataclass
@@ -121,6 +123,9 @@ async def test_other_groups_are_measured_by_what_they_committed(scene: Scene) ->
     assert await scene.log.members("media") == {}
 
 
+OF = (TENANT, str(Stream.MESSAGES), GROUP)
+
+
 async def test_a_worker_tells_of_its_own_partitions_and_of_dead_letters(scene: Scene) -> None:
     gauges, places = Gauges(), frozenset({PLACE})
     watch = watching(scene, gauges, lambda: places)
@@ -130,15 +135,41 @@ async def test_a_worker_tells_of_its_own_partitions_and_of_dead_letters(scene: S
     (oldest,) = await scene.log.read(PLACE, 2, max_entries=1)
     scene.desk.time.now = oldest.appended_at + timedelta(seconds=30)
     await watch.look()
-    of = (TENANT, str(Stream.MESSAGES))
     assert gauges.values == {
-        ("custody.log.lag_entries", *of): 3,
-        ("custody.log.oldest_unkept_seconds", *of): 30,
-        ("custody.dead.open", *of): 1,
+        ("custody.log.lag_entries", *OF): 3,
+        ("custody.log.oldest_unkept_seconds", *OF): 30,
+        ("custody.dead.open", *OF[:2]): 1,
     }
     places = frozenset()
+    other = await scene.log.subscribe(GROUP, [Stream.MESSAGES])
     await watch.look()
-    assert gauges.values["custody.log.lag_entries", *of] == 0, "another worker tells of it now"
+    assert gauges.values["custody.log.lag_entries", *OF] == 0, "another worker tells of it now"
+    await other.close()
+    await watch.look()
+    assert gauges.values["custody.log.lag_entries", *OF] == 3, "nobody reads it: each one tells of it"
+
+
+async def test_what_a_partition_stopped_at_or_waits_for_is_told_until_it_goes_on(scene: Scene) -> None:
+    gauges = Gauges()
+    watch = watching(scene, gauges, lambda: frozenset({PLACE}))
+    await scene.send(9)
+    waits, stopped, lost = (
+        ("custody.log.waiting_partitions", *OF, "log_unavailable"),
+        ("custody.log.stopped_partitions", *OF, "dead_letter_limit"),
+        ("custody.log.stopped_partitions", *OF, "offset_gap"),
+    )
+    watch.pulse.waiting_for = "log_unavailable"
+    await watch.look()
+    assert (gauges.values[waits], stopped in gauges.values) == (1, False)
+    watch.pulse.waiting_for = None
+    watch.pulse.stopped[PLACE] = "dead_letter_limit"
+    await watch.look()
+    assert (gauges.values[waits], gauges.values[stopped]) == (0, 1)
+    watch.pulse.stopped.clear()
+    await scene.keep(2)
+    await scene.log.trim(PLACE, 6)
+    await watch.look()
+    assert (gauges.values[stopped], gauges.values[lost]) == (0, 1)
 
 
 async def test_an_alarm_is_raised_once_entries_wait_for_long_and_again_if_they_do_so_again(scene: Scene) -> None:
@@ -157,10 +188,105 @@ async def test_an_alarm_is_raised_once_entries_wait_for_long_and_again_if_they_d
     assert await alarms(watch) == [(TOPIC, 0, 1)]
 
 
-def watching(scene: Scene, gauges: Gauges, assignment: Callable[[], frozenset[TopicPartition]]) -> LagWatch:
+async def test_a_store_that_is_away_silences_nothing(scene: Scene) -> None:
+    gauges = Gauges()
+    watch = watching(scene, gauges, lambda: frozenset({PLACE}), store=Away(scene.desk.time))
+    await scene.send(5)
+    await commit(scene, GROUP, 2)
+    (oldest,) = await scene.log.read(PLACE, 2, max_entries=1)
+    scene.desk.time.now = oldest.appended_at + timedelta(seconds=101)
+    with capture_logs() as logs:
+        await until_looked(watch)
+    assert [one["entries"] for one in logs if one.get("action") == "lag.alarm"] == [3]
+    assert gauges.values["custody.log.lag_entries", *OF] == 3
+    assert gauges.values["custody.log.oldest_unkept_seconds", *OF] == 101
+
+
+async def test_a_member_that_has_lost_its_partitions_goes_on_telling_of_what_nobody_reads(scene: Scene) -> None:
+    gauges, places = Gauges(), frozenset({PLACE})
+    watch = watching(scene, gauges, lambda: places)
+    await scene.send(2)
+    scene.desk.time.now += timedelta(days=400)
+    assert await alarms(watch) == [(TOPIC, 0, 2)]
+    places = frozenset()
+    assert await alarms(watch) == [], "it is still the same alarm"
+    assert gauges.values["custody.log.lag_entries", *OF] == 2
+
+
+async def test_a_look_that_failed_takes_nothing_back(scene: Scene) -> None:
+    gauges = Gauges()
+    watch = watching(scene, gauges, lambda: frozenset({PLACE}))
+    await scene.send(2)
+    scene.desk.time.now += timedelta(days=400)
+    assert await alarms(watch) == [(TOPIC, 0, 2)]
+    there, watch.log = watch.log, AwayLog()  # type: ignore[assignment]  # a log that does not answer
+    with capture_logs() as logs:
+        await until_looked(watch)
+    assert [one["action"] for one in logs] == ["lag.waiting"]
+    assert gauges.values["custody.log.lag_entries", *OF] == 2
+    watch.log = there
+    assert await alarms(watch) == [], "it is still the same alarm"
+
+
+async def test_every_group_has_its_alarm(scene: Scene) -> None:
+    gauges = Gauges()
+    watch = watching(scene, gauges, lambda: frozenset({PLACE}), group="media")
+    await scene.send(5)
+    await scene.keep(5)
+    await commit(scene, "media", 1)
+    scene.desk.time.now += timedelta(days=400)
+    assert await alarms(watch) == [(TOPIC, 0, 4)]
+    assert gauges.values["custody.log.lag_entries", *OF[:2], "media"] == 4
+
+
+@dataclass
+class Away(MemoryRecords):
+    """A store that does not answer."""
+
+    async def progress(self, log: str, topics: Sequence[str]) -> Mapping[TopicPartition, Progress]:
+        raise StoreUnavailableError(f"asked for {len(topics)} topics of {log}")
+
+    async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
+        raise StoreUnavailableError(f"asked for {tenant} {settled}")
+
+
+class AwayLog:
+    """A log that does not answer."""
+
+    async def topics(self) -> Sequence[str]:
+        raise LogUnavailableError("asked for topics")
+
+
+async def commit(scene: Scene, group: str, offset: int) -> None:
+    """As a member that then leaves."""
+    subscription = await scene.log.subscribe(group, [Stream.MESSAGES])
+    assert await subscription.fetch(max_entries=9, wait_seconds=10)
+    await subscription.commit({PLACE: offset})
+    await subscription.close()
+
+
+async def until_looked(watch: LagWatch) -> None:
+    """One turn of its loop, in which it says what it could not see."""
+    watch.stop.clear()
+    running = asyncio.create_task(watch.run())
+    await asyncio.sleep(0)
+    watch.stop.set()
+    await running
+    watch.stop.clear()
+
+
+def watching(
+    scene: Scene,
+    gauges: Gauges,
+    assignment: Callable[[], frozenset[TopicPartition]],
+    *,
+    group: str = GROUP,
+    store: MemoryRecords | None = None,
+) -> LagWatch:
     return LagWatch(
         log=scene.log,
-        store=scene.store,
+        group=group,
+        store=None if group != GROUP else store or scene.store,
         metrics=gauges,
         clock=scene.desk.time,
         assignment=assignment,

@@ -206,7 +206,7 @@ async def test_a_pause_outlasts_the_loss_and_return_of_its_partition(logs: Kafka
 
 
 async def test_a_reader_that_calls_nothing_for_long_loses_its_partitions(logs: KafkaLogs) -> None:
-    log = await logs.open(poll_seconds=0.5)
+    log = await logs.open(idle_seconds=0.5)
     topic = await make_topic(log)
     await log.append(many(topic, 20))
     hanging = await member(log, topic)
@@ -221,7 +221,7 @@ async def test_a_reader_that_calls_nothing_for_long_loses_its_partitions(logs: K
 
 
 async def test_a_reader_that_waits_for_entries_does_not_hang(logs: KafkaLogs) -> None:
-    log = await logs.open(poll_seconds=0.2)
+    log = await logs.open(idle_seconds=0.2)
     topic = await make_topic(log)
     waiting = await member(log, topic)
     assert list(await waiting.fetch(max_entries=1, wait_seconds=1)) == []
