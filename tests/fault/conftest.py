@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,13 @@ def nursery() -> Iterator[Path]:
 def open_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) -> OpenStage:
     """Opens a stage on the shared server."""
     return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path)
+
+
+@pytest.fixture(params=["postgres", "kafka"])
+def open_log_stage(request: pytest.FixtureRequest) -> OpenStage:
+    """Opens a stage on the shared servers, with its log on each kind in turn."""
+    opener: OpenStage = request.getfixturevalue("open_kafka_stage" if request.param == "kafka" else "open_stage")
+    return lambda options: opener(replace(options, log=request.param))
 
 
 @pytest_asyncio.fixture
