@@ -84,6 +84,13 @@ def open_kafka_stage(
 
 
 @pytest_asyncio.fixture
+async def open_lone_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
+    """Opens a stage with its log on one broker of its own, which the test may kill."""
+    async with cluster() as broker:
+        yield functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=broker)
+
+
+@pytest_asyncio.fixture
 async def open_cluster_stage(
     fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path
 ) -> AsyncIterator[OpenStage]:
