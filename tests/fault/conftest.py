@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,13 @@ def open_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) 
     return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path)
 
 
+@pytest.fixture(params=["postgres", "kafka"])
+def open_log_stage(request: pytest.FixtureRequest) -> OpenStage:
+    """Opens a stage on the shared servers, with its log on each kind in turn."""
+    opener: OpenStage = request.getfixturevalue("open_kafka_stage" if request.param == "kafka" else "open_stage")
+    return lambda options: opener(replace(options, log=request.param))
+
+
 @pytest_asyncio.fixture
 async def open_private_stage(nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
     """Opens a stage on one server of its own, which the test may kill."""
@@ -73,6 +81,13 @@ def open_kafka_stage(
 ) -> OpenStage:
     """Opens a stage on the shared servers, its log on the shared broker."""
     return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=fault_kafka)
+
+
+@pytest_asyncio.fixture
+async def open_lone_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
+    """Opens a stage with its log on one broker of its own, which the test may kill."""
+    async with cluster() as broker:
+        yield functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=broker)
 
 
 @pytest_asyncio.fixture

@@ -25,9 +25,9 @@ _BEATS = 60
 """While an outage lasts, a loop gives one sign of life for each wait: so many take several times the bound."""
 
 
-async def test_one_partition_that_stands_still_turns_liveness_red(open_stage: OpenStage, fault_seed: int) -> None:
+async def test_one_partition_that_stands_still_turns_liveness_red(open_log_stage: OpenStage, fault_seed: int) -> None:
     hold = Kill(step="subscription.fetch", moment="after", count=1 + fault_seed % 3, signal=HOLD)
-    async with open_stage(StageOptions(seed=fault_seed, overrides=_OPTIONS)) as stage:
+    async with open_log_stage(StageOptions(seed=fault_seed, overrides=_OPTIONS)) as stage:
         await stage.employ("edge", ("edge",))
         await stage.employ("rest", ("media", "relay", "erase", "claim"))
         archive = await stage.employ("archive", ("archive",), kills=[hold])

@@ -32,7 +32,7 @@ _WORKERS = {
     "relay_poll_seconds": 0.1,
     "claim_poll_seconds": 0.5,
 }
-_KAFKA = {"session_seconds": 3.0, "heartbeat_seconds": 0.3, "metadata_seconds": 0.5, "request_seconds": 3.0}
+_KAFKA = {"session_seconds": 1.0, "heartbeat_seconds": 0.2, "metadata_seconds": 0.5, "request_seconds": 3.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,15 +114,22 @@ class Stage:
         for name in names or tuple(self.options.processes):
             await self.employ(name, self.options.processes[name])
 
-    async def employ(self, name: str, workers: Sequence[str], *, kills: Iterable[Kill] = ()) -> Actor:
-        """Starts a process with these workers, which dies at each of `kills` in turn."""
+    async def employ(
+        self,
+        name: str,
+        workers: Sequence[str],
+        *,
+        kills: Iterable[Kill] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Actor:
+        """Starts a process with these workers, which dies at each of `kills` in turn. `environment` goes on top."""
         is_edge = "edge" in workers
         actor = Actor(
             name=name,
             workers=workers,
             nursery=self._nursery,
             log=self.home.root / f"{name}.log",
-            environment={"CUSTODY_SETTINGS": str(self.home.settings_file)},
+            environment={"CUSTODY_SETTINGS": str(self.home.settings_file), **(environment or {})},
             health_port=self.home.demo.ports.edge if is_edge else free_ports(1)[0],
         )
         actor.kills.extend(kills)
