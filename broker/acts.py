@@ -34,6 +34,7 @@ class Action(StrEnum):
     READ_CONTENT = "read_content"
     READ_DEAD = "read_dead"
     REDRIVE = "redrive"
+    REPLAY = "replay"
     UNBLOCK = "unblock"
     ACCEPT_GONE = "accept_gone"
     REFETCH = "refetch"

@@ -22,6 +22,7 @@ from broker.commands import (
     parsing,
     parts,
     registered,
+    replay,
     report,
     running,
     servers,
@@ -103,6 +104,7 @@ app.command(rich_help_panel="Look")(lag.lag)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
+app.command(rich_help_panel="Mend")(replay.replay)
 app.add_typer(topics.commands, name="topics", rich_help_panel="Register")
 app.add_typer(gap.commands, name="gap", rich_help_panel="Mend")
 app.add_typer(log.commands, name="log", rich_help_panel="Mend")

@@ -2,6 +2,7 @@
 
 `postgres_server` and `kafka_server` are one server each for the run, `database` a fresh database on the first.
 `seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
+At the end a run says how many tests ran on which log (`tests.tallies`).
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import pytest_asyncio
 
 from tests.kafka_servers import SharedKafka, shared_kafka
 from tests.servers import SharedPostgres, shared_postgres
+from tests.tallies import Belongs, belongs, tallied
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
 SEED_VARIABLE = "CUSTODY_TEST_SEED"
 _RUN_SEED = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(32))
+_DONE = pytest.StashKey[list[tuple[Belongs, bool]]]()
+"""Tests that ran or were skipped, each with where it belongs and whether it was skipped."""
 _FAULT_TESTS = Path(__file__).with_name("fault")
 
 hypothesis.settings.register_profile("laptop", deadline=None, print_blob=True)
@@ -68,7 +72,27 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if progress is not None and report.when == "call" and report.passed:
         with progress.open("a") as file:
             file.write(f"{item.nodeid}\n")
+    if (report.when == "call" or report.skipped) and (where := _belongs(item)) is not None:
+        item.config.stash.setdefault(_DONE, []).append((where, report.skipped))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    done: list[tuple[Belongs, bool]] = config.stash.get(_DONE, [])
+    for suite, tally in tallied(done).items():
+        terminalreporter.write_line(f"{suite}: {tally}")
+
+
+def _belongs(item: pytest.Item) -> Belongs | None:
+    """Which suite a test belongs to, and which log it ran on."""
+    callspec, own = getattr(item, "callspec", None), getattr(item, "cls", None) or object
+    is_inherited = getattr(item, "originalname", item.name) not in vars(own)
+    return belongs(
+        bases=[one.__name__ for one in type.mro(own)] if is_inherited else [],
+        is_fault_test=item.path.is_relative_to(_FAULT_TESTS),
+        fixtures=getattr(item, "fixturenames", ()),
+        parameters=() if callspec is None else callspec.params.values(),
+    )
 
 
 @pytest.fixture

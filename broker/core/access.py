@@ -76,7 +76,12 @@ WORKER_ROLES = (
 """The workers, which serve every tenant of a cell."""
 
 OPERATOR_ROLES = (
-    Role(name="operator", reads=(*TENANT_STREAMS, Stream.BODIES), writes=ARCHIVED_STREAMS, watches=ALL_GROUPS),
+    Role(
+        name="operator",
+        reads=(*TENANT_STREAMS, Stream.BODIES),
+        writes=(*ARCHIVED_STREAMS, Stream.KEPT),
+        watches=ALL_GROUPS,
+    ),
     Role(name="topics", administers=True),
 )
 """Who runs the command `custody`: looking and mending, and `custody topics`."""

@@ -58,15 +58,22 @@ class PostgresLogs:
         await asyncio.gather(*(log.close() for log in self._opened))
 
 
+@asynccontextmanager
+async def postgres_logs(server: SharedPostgres, database: str) -> AsyncIterator[PostgresLogs]:
+    """A factory on an empty database, with a login of its own."""
+    user, password = f"log_{secrets.token_hex(6)}", secrets.token_hex(8)
+    await server.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+    await PostgresLog.migrate(database, grant_to=[user])
+    factory = PostgresLogs(server, as_role(database, user, password), database_of(database))
+    try:
+        yield factory
+    finally:
+        await factory.close()
+        await server.execute(f"DROP ROLE {user}")
+
+
 class TestPostgresLog(EventLogContract):
     @pytest_asyncio.fixture
     async def logs(self, postgres_server: SharedPostgres, database: str) -> AsyncIterator[LogFactory]:
-        user, password = f"log_{secrets.token_hex(6)}", secrets.token_hex(8)
-        await postgres_server.execute(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
-        await PostgresLog.migrate(database, grant_to=[user])
-        factory = PostgresLogs(postgres_server, as_role(database, user, password), database_of(database))
-        try:
+        async with postgres_logs(postgres_server, database) as factory:
             yield factory
-        finally:
-            await factory.close()
-            await postgres_server.execute(f"DROP ROLE {user}")
