@@ -225,6 +225,7 @@ class Runner:
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
+            metrics=self.metrics,
         ).run()
 
     async def _tidy(self) -> None:
