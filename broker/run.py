@@ -214,6 +214,7 @@ class Runner:
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
+            metrics=self.metrics,
         )
         patience = self.settings.workers.claim_poll_seconds
         await self._watched(worker, log, claim.GROUP, reached=worker.reached, patience_seconds=patience)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from broker.core.errors import RetryableError
+from broker.core.errors import CustodyError, LogChangedError, RetryableError
 from broker.core.ports import LogEntry
 from broker.core.topics import TopicPartition
 
@@ -28,26 +28,32 @@ def entry(topic: str, offset: int, *, partition: int = 0, value: bytes = b"") ->
 
 @dataclass
 class ScriptedSubscription:
-    """Serves entries from memory; `commit_fault` and `fetch_fault` raise once each."""
+    """Serves entries from memory; `commit_fault` and `fetch_fault` raise once each.
+
+    `lost`: partitions that end before what is to be read; refused until they are paused.
+    """
 
     entries: Sequence[LogEntry]
     positions: dict[TopicPartition, int] = field(default_factory=lambda: defaultdict(int))
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     paused: set[TopicPartition] = field(default_factory=set)
     commit_fault: RetryableError | None = None
-    fetch_fault: RetryableError | None = None
+    fetch_fault: CustodyError | None = None
     signs_of_life: int = 0
+    lost: frozenset[TopicPartition] = frozenset()
     closed: bool = False
 
     @property
     def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(one.place for one in self.entries)
+        return frozenset(one.place for one in self.entries) | self.lost
 
     async def fetch(self, *, max_entries: int, wait_seconds: float) -> Sequence[LogEntry]:
         await asyncio.sleep(0)
         if self.fetch_fault is not None:
             fault, self.fetch_fault = self.fetch_fault, None
             raise fault
+        if lost := self.lost - self.paused:
+            raise LogChangedError("ends before", places=lost)
         found = [
             one for one in self.entries if one.offset >= self.positions[one.place] and one.place not in self.paused
         ][:max_entries]

@@ -177,6 +177,15 @@ class LogChangedError(FatalError):
         self.places = places
 
 
+class UnknownTopicError(FatalError):
+    """A topic that nobody created: they are never made by appending to them."""
+
+    code: ClassVar[str] = "unknown_topic"
+
+    def __init__(self, topics: list[str]) -> None:
+        super().__init__(f"no such topic: {', '.join(topics)}; nothing was appended. Create it with: custody init")
+
+
 class SchemaError(FatalError):
     """The store's or the log's schema is not one this version knows: migrate, or upgrade Custody."""
 

@@ -16,14 +16,16 @@ import structlog
 
 from broker.core import codec, parcels
 from broker.core.delivery import code_of
-from broker.core.errors import FatalError, PermanentError, RetryableError
+from broker.core.errors import FatalError, LogChangedError, PermanentError, RetryableError
 from broker.core.intake import Directory, Intake, claim, may_be_owned
 from broker.core.item import Change
+from broker.core.metrics import Metrics, NoMetrics
 from broker.core.model import UnclaimedBody
 from broker.core.ports import Connector, Entropy, EventLog, LogEntry, NewEntry, OpenBlobs, Subscription
 from broker.core.registry import Registry
 from broker.core.topics import TopicPartition, unclaimed_topic
 from broker.workers.deliver import Pulse, wait_for
+from broker.workers.halt import forget_others, halt
 
 GROUP = "claim"
 _PASS_ENTRIES = 500
@@ -58,6 +60,7 @@ class Claim:
     look_seconds: float = 0.5
     slice_items: int = 1_000
     pulse: Pulse = field(default_factory=Pulse)
+    metrics: Metrics = field(default_factory=NoMetrics)
     _seen: Registry | None = None
     _undone: dict[TopicPartition, int] = field(default_factory=dict)
     """The first offset of each partition that was fetched and is not done with."""
@@ -96,7 +99,7 @@ class Claim:
             self._refused.clear()
         try:
             claimed = await self.claim_all(Directory(registry))
-        except RetryableError as error:
+        except (RetryableError, PermanentError) as error:
             self.pulse.waiting_for = code_of(error)
             logger.warning("waiting", action="claim.waiting", code=code_of(error), why=str(error))
             return
@@ -143,27 +146,32 @@ class Claim:
 
     def _rewind(self) -> None:
         for place, offset in self._undone.items():
-            if place in self.subscription.assignment:
+            if place in self.subscription.assignment and place not in self.pulse.stopped:
                 self.subscription.seek(place, offset)
         self._undone.clear()
 
     async def _settle(self, directory: Directory, claimable: set[tuple[TopicPartition, int]]) -> int:
         claimed = 0
         async for chunk in self._chunks(await self._ends()):
-            again: list[NewEntry] = []
+            # First, since it may be refused: then no record was written, to be written again with each pass.
+            await self._append_again([entry for entry in chunk if (entry.place, entry.offset) not in claimable])
             for entry in chunk:
                 self._turn_to(entry)
-                if (entry.place, entry.offset) in claimable and await self._append(entry, directory):
+                if (entry.place, entry.offset) not in claimable:
+                    continue
+                if await self._append(entry, directory):
                     claimed += 1
                 else:
-                    again.append(_again(entry))
-            if again:
-                await self.log.append(again)
+                    await self._append_again([entry])
             positions = {entry.place: entry.offset + 1 for entry in chunk}
             await self.subscription.commit(positions)
             for place in positions:
                 self._undone.pop(place, None)
         return claimed
+
+    async def _append_again(self, left: Sequence[LogEntry]) -> None:
+        if left:
+            await self.log.append([_again(entry) for entry in left])
 
     async def _append(self, entry: LogEntry, directory: Directory) -> bool:
         """Whether the log took all of a body's records; not before its tenant's topics are there."""
@@ -186,7 +194,7 @@ class Claim:
 
     async def _chunks(self, ends: Mapping[TopicPartition, int]) -> AsyncIterator[list[LogEntry]]:
         """What lies before `ends`, a chunk at a time; what comes behind it meanwhile is left to the next pass."""
-        while fetched := await self.subscription.fetch(max_entries=_PASS_ENTRIES, wait_seconds=self.look_seconds):
+        while fetched := await self._fetch():
             for entry in fetched:
                 self._undone.setdefault(entry.place, entry.offset)
             chunk = [entry for entry in fetched if entry.offset < ends.get(entry.place, 0)]
@@ -196,6 +204,25 @@ class Claim:
             if not chunk:
                 return
             yield chunk
+
+    async def _fetch(self) -> Sequence[LogEntry]:
+        """The next bodies; a partition that lost some is stopped, and the others go on."""
+        while True:
+            forget_others(self.pulse, self.subscription)
+            try:
+                return await self.subscription.fetch(max_entries=_PASS_ENTRIES, wait_seconds=self.look_seconds)
+            except LogChangedError as error:
+                if not error.places:
+                    raise
+                for place in error.places:
+                    halt(
+                        place,
+                        error,
+                        worker=GROUP,
+                        subscription=self.subscription,
+                        pulse=self.pulse,
+                        metrics=self.metrics,
+                    )
 
     async def _read(self, entry: LogEntry, directory: Directory) -> _Parsed | None:
         """A body parsed, or None where it is no use, or can't be."""

@@ -25,6 +25,7 @@ from broker.core.errors import (
 from broker.core.metrics import Metrics
 from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
+from broker.workers.halt import halt
 
 Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
 """Returns when a whole batch is done for good."""
@@ -136,18 +137,14 @@ class Delivery:
 
     def stop_partition(self, place: TopicPartition, error: Exception) -> None:
         """Fetches nothing more of a partition, and says why: a person has to look."""
-        self.pulse.stopped[place] = code_of(error)
         self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
-        self.subscription.pause(frozenset({place}))
-        self.metrics.count("custody.delivery.stopped", worker=self.worker, code=code_of(error))
-        logger.error(
-            "partition stopped",
-            action="delivery.stopped",
+        halt(
+            place,
+            error,
             worker=self.worker,
-            topic=place.topic,
-            partition=place.partition,
-            code=code_of(error),
-            why=str(error) if code_of(error) != "unexpected" else type(error).__name__,
+            subscription=self.subscription,
+            pulse=self.pulse,
+            metrics=self.metrics,
         )
 
     def _fetch_task(self) -> asyncio.Task[Sequence[LogEntry]]:
@@ -163,6 +160,11 @@ class Delivery:
             except RetryableError as error:
                 attempt += 1
                 await self._wait_out(error, attempt, _FETCHING)
+            except LogChangedError as error:
+                if not error.places:
+                    raise
+                for place in error.places:
+                    self.stop_partition(place, error)
             else:
                 self._go_on(_FETCHING)
                 return fetched

@@ -7,6 +7,7 @@ and the target is claimed again. An attempt is counted with each claim.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import structlog
 
 from broker.core import codec
 from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import RetryableError
+from broker.core.errors import RetryableError, UnknownTopicError
 from broker.core.metrics import Metrics
 from broker.core.ports import Clock, EventLog, NewEntry, RecordStore
 from broker.core.seal import event_headers
@@ -25,6 +26,8 @@ from broker.workers.deliver import Pulse, wait_for
 from broker.workers.erase import GROUP as ERASE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from broker.core.ports import ClaimedTarget
 
 logger = structlog.get_logger(__name__)
@@ -46,6 +49,8 @@ class Relay:
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     pulse: Pulse = field(default_factory=Pulse)
     tracing: Tracing = field(default_factory=NoTracing)
+    _lacking: str | None = None
+    """Why tenants wait, among those that were commanded last."""
 
     async def run(self) -> None:
         """Turns until `stop`; an outage of store or log is waited out."""
@@ -61,7 +66,7 @@ class Relay:
                 logger.warning("waiting", action="relay.waiting", code=code_of(error), why=str(error))
                 await wait_for(self.stop, self.policy.wait_seconds(failures))
                 continue
-            failures, self.pulse.waiting_for = 0, None
+            failures, self.pulse.waiting_for = 0, self._lacking
             self.pulse.handled += commanded
             if commanded < self.batch:
                 await wait_for(self.stop, self.poll_seconds)
@@ -73,9 +78,31 @@ class Relay:
         claimed = await self.store.claim_due(now=self.clock(), limit=self.batch, lease=self.lease)
         if claimed:
             with self.tracing.span("command", targets=str(len(claimed))):
-                await self.log.append([command_entry(one) for one in claimed])
-            self.metrics.count("custody.erase.commands", len(claimed))
-        return len(claimed)
+                return await self._command(claimed)
+        return 0
+
+    async def _command(self, claimed: Sequence[ClaimedTarget]) -> int:
+        """Appends each tenant's by themselves: one whose topic is missing waits alone, until its leases are over."""
+        by_tenant: dict[str, list[NewEntry]] = defaultdict(list)
+        for one in claimed:
+            by_tenant[one.command.tenant].append(command_entry(one))
+        answers = await asyncio.gather(*map(self.log.append, by_tenant.values()), return_exceptions=True)
+        commanded = 0
+        self._lacking = None
+        problem: BaseException | None = None
+        for entries, answer in zip(by_tenant.values(), answers, strict=True):
+            if answer is None:
+                commanded += len(entries)
+                self.metrics.count("custody.erase.commands", len(entries))
+            elif isinstance(answer, UnknownTopicError):
+                self._lacking = answer.code
+                self.metrics.count("custody.delivery.retries", worker="relay", code=answer.code)
+                logger.error("tenant waits", action="relay.waiting", code=answer.code, why=str(answer))
+            else:
+                problem = problem or answer
+        if problem is not None:
+            raise problem
+        return commanded
 
     async def _outstanding(self) -> int:
         """Commands in the log that the erase worker has not come to yet."""

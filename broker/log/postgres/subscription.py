@@ -167,7 +167,7 @@ class PostgresSubscription:
         leaving = any(cursor.leaving and cursor.idle for cursor in self._cursors.values())
         if self._look_again or leaving or _now() >= self._look_due:
             await self._look()
-        fresh = [cursor for cursor in self._cursors.values() if cursor.position is None]
+        fresh = [cursor for cursor in self._cursors.values() if cursor.position is None and not cursor.paused]
         if fresh:
             await self._position(fresh)
 
@@ -221,9 +221,15 @@ class PostgresSubscription:
         if self._start_at is not None:
             wanted = await self._start_at(frozenset(cursor.place for cursor in fresh))
         starts = await self._membership.starts([cursor.partition_id for cursor in fresh])
+        lost: dict[TopicPartition, LogChangedError] = {}
         for cursor in fresh:
             if cursor.position is None:  # nobody sought meanwhile
-                cursor.start(start_of(cursor.place, starts[cursor.partition_id], wanted.get(cursor.place)))
+                try:
+                    cursor.start(start_of(cursor.place, starts[cursor.partition_id], wanted.get(cursor.place)))
+                except LogChangedError as error:
+                    lost[cursor.place] = error
+        if lost:  # the others have begun; these go on being refused until they are paused, or sought
+            raise LogChangedError("; ".join(map(str, lost.values())), places=frozenset(lost))
 
     def _owned(self, partitions: Mapping[TopicPartition, int]) -> Sequence[Cursor]:
         cursors = {place: self._cursor(place) for place in partitions}

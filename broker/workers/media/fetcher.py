@@ -11,13 +11,22 @@ import structlog
 
 from broker.core import codec
 from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import CustodyError, MalformedEntryError, OwnershipLostError, RetryableError, UnregisteredError
+from broker.core.errors import (
+    CustodyError,
+    LogChangedError,
+    MalformedEntryError,
+    OwnershipLostError,
+    RetryableError,
+    UnknownTopicError,
+    UnregisteredError,
+)
 from broker.core.metrics import Metrics
 from broker.core.model import FetchTask, PartOutcome, PartState
 from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
 from broker.core.topics import TopicPartition
 from broker.workers.deliver import Pulse, wait_for
+from broker.workers.halt import forget_others, halt
 from broker.workers.media.agenda import Agenda, Job
 from broker.workers.media.fetching import Fetching
 from broker.workers.media.scan import task_entry
@@ -98,6 +107,20 @@ class Fetcher:
             self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
             await wait_for(self.stop, self.policy.wait_seconds(4))
             return
+        except LogChangedError as error:
+            if not error.places:
+                raise
+            for place in error.places:
+                halt(
+                    place,
+                    error,
+                    worker="media",
+                    subscription=self.subscription,
+                    pulse=self.pulse,
+                    metrics=self.metrics,
+                )
+            return
+        forget_others(self.pulse, self.subscription)
         self.pulse.waiting_for = None
         self.agenda.keep_only(self.subscription.assignment)
         for entry in entries:
@@ -119,7 +142,8 @@ class Fetcher:
         try:
             for job in self.agenda.stragglers(self.straggle_entries):
                 await self._put_off(job, self.clock())
-            positions = self.agenda.positions()
+            read = self.agenda.positions()
+            positions = {place: offset for place, offset in read.items() if place not in self.pulse.stopped}
             if positions != self._committed:
                 await self.subscription.commit(positions)
                 self._committed = positions
@@ -137,8 +161,12 @@ class Fetcher:
             self.metrics.count("custody.delivery.retries", worker="media", code=code_of(error))
 
     async def _put_off(self, job: Job, until: datetime) -> None:
-        """Appends a job again, at the end of its topic, so that its place is free."""
-        await self.log.append([task_entry(replace(job.task, attempt=job.attempt, not_before=until))])
+        """Appends a job again, at the end of its topic, so that its place is free. Without a topic it stays."""
+        try:
+            await self.log.append([task_entry(replace(job.task, attempt=job.attempt, not_before=until))])
+        except UnknownTopicError as error:
+            self.metrics.count("custody.media.retries", code=error.code)
+            return
         self.agenda.done(job)
 
     def _show(self) -> None:
@@ -203,7 +231,7 @@ class Fetcher:
             tenant = self.fetching.registry().tenant(job.task.tenant)
             record = part_record(job.task, outcome, key=tenant.key, now=self.clock())
             await self.log.append([entry_of(record)])
-        except (RetryableError, UnregisteredError) as error:
+        except (RetryableError, UnregisteredError, UnknownTopicError) as error:
             self.metrics.count("custody.media.retries", code=code_of(error))
             self.agenda.wait(job, self.clock() + timedelta(seconds=self.policy.wait_seconds(job.attempt + 1)))
             return

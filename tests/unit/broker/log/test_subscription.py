@@ -243,6 +243,27 @@ async def test_a_start_beyond_the_end_means_that_the_log_lost_entries(open_log: 
         await subscription.fetch(max_entries=1, wait_seconds=0)
 
 
+async def test_a_partition_that_lost_entries_is_named_and_the_others_go_on(open_log: OpenLog) -> None:
+    log = await open_log()
+    await make(log, 2)
+    await fill(log, 5, 5)
+
+    async def start_at(partitions: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return {one: 6 if one == place(0) else 0 for one in partitions}
+
+    subscription = await log.subscribe("readers", ["messages"], start_at=start_at)
+    for _ in range(2):
+        with pytest.raises(LogChangedError, match="ends at 5") as refusal:
+            await subscription.fetch(max_entries=9, wait_seconds=0)
+        assert refusal.value.places == {place(0)}
+    subscription.pause(frozenset({place(0)}))
+    assert ends(await subscription.fetch(max_entries=9, wait_seconds=5)) == {place(1): 5}
+    assert subscription.assignment == {place(0), place(1)}
+    subscription.seek(place(0), 3)
+    subscription.resume(frozenset({place(0)}))
+    assert ends(await subscription.fetch(max_entries=9, wait_seconds=5)) == {place(0): 5}
+
+
 async def test_a_start_that_cannot_be_told_yet_is_asked_for_again(open_log: OpenLog) -> None:
     log = await open_log()
     await make(log, 1)

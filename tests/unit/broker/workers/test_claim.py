@@ -15,7 +15,7 @@ import pytest
 
 from backends.memory.blobs import MemoryBlobs
 from broker.core import codec, parcels
-from broker.core.errors import BlobsUnavailableError, LogUnavailableError, RetryableError
+from broker.core.errors import BlobsUnavailableError, LogUnavailableError, RetryableError, TooLargeError
 from broker.core.identity import TenantKey
 from broker.core.intake import Directory, Reason, SignedDelivery, take_in, take_raw
 from broker.core.model import Record, UnclaimedBody
@@ -61,8 +61,11 @@ class Log:
     sizes: list[int] = field(default_factory=list)
     entry_bytes: int = 1_000_000
     fails_at: int = -1
+    refuses_bodies: bool = False
 
     async def append(self, entries: Sequence[NewEntry]) -> None:
+        if self.refuses_bodies and any(one.topic == PLACE.topic for one in entries):
+            raise TooLargeError("one of these")
         if len(self.sizes) == self.fails_at:
             self.fails_at = -1
             raise LogUnavailableError("down")
@@ -189,6 +192,31 @@ async def test_a_body_of_many_items_is_claimed_in_slices() -> None:
     assert len(bench.log.ids) == 5_000
     assert max(bench.log.sizes) < 200
     assert bench.subscription.committed == {PLACE: 1}
+
+
+async def test_a_partition_that_lost_bodies_stops_and_the_others_are_claimed() -> None:
+    bench = Bench("claims")
+    await bench.keep_raw(body(("claims", 3)))
+    lost = TopicPartition(PLACE.topic, 1)
+    bench.subscription.lost = frozenset({lost})
+    assert await bench.look() == 1
+    assert bench.worker.pulse.stopped == {lost: "log_changed"}
+    assert bench.subscription.committed == {PLACE: 1}
+
+
+async def test_a_body_that_cannot_be_put_back_leaves_everything_where_it_is() -> None:
+    bench = Bench("claims")
+    await bench.keep_raw(body(("claims", 3)))
+    await bench.keep_raw(body(("nobody", 3)), "two")
+    bench.log.refuses_bodies = True
+    running = asyncio.create_task(bench.worker.run())
+    async with asyncio.timeout(20):
+        while bench.worker.pulse.waiting_for is None and not running.done():  # noqa: ASYNC110 - a condition
+            await asyncio.sleep(0.001)
+    bench.worker.stop.set()
+    await running
+    assert bench.worker.pulse.waiting_for == "too_large"
+    assert (bench.subscription.committed, bench.log.records) == ({}, [])
 
 
 @pytest.mark.parametrize("fails_at", range(4))

@@ -193,6 +193,20 @@ async def test_a_partition_goes_on_by_itself_once_its_log_is_as_it_should_be(cod
     assert [offset for place, offset in harness.handled if place == LEFT] == [3, 4, 5]
 
 
+async def test_a_partition_that_ends_before_what_is_to_be_read_stops_alone() -> None:
+    harness = Harness(entries(6, RIGHT))
+    harness.subscription.lost = frozenset({LEFT})
+    await harness.run_until(lambda: harness.subscription.committed.get(RIGHT) == 6)
+    assert harness.delivery.pulse.stopped == {LEFT: "log_changed"}
+
+
+async def test_another_log_altogether_ends_the_worker() -> None:
+    harness = Harness(entries(6))
+    harness.subscription.fetch_fault = LogChangedError("another log")
+    with pytest.raises(LogChangedError):
+        await harness.run_until(lambda: False)
+
+
 async def test_other_stops_wait_for_a_person() -> None:
     asked = 0
 

@@ -1,0 +1,44 @@
+"""Stopping one partition: the others go on, and the worker's pulse says what stopped and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from broker.core.delivery import code_of
+
+if TYPE_CHECKING:
+    from broker.core.metrics import Metrics
+    from broker.core.ports import Subscription
+    from broker.core.topics import TopicPartition
+    from broker.workers.deliver import Pulse
+
+logger = structlog.get_logger(__name__)
+
+
+def halt(
+    place: TopicPartition, error: Exception, *, worker: str, subscription: Subscription, pulse: Pulse, metrics: Metrics
+) -> None:
+    """Fetches nothing more of a partition, and says why: a person has to look."""
+    pulse.stopped[place] = code_of(error)
+    subscription.pause(frozenset({place}))
+    metrics.count("custody.delivery.stopped", worker=worker, code=code_of(error))
+    logger.error(
+        "partition stopped",
+        action="delivery.stopped",
+        worker=worker,
+        topic=place.topic,
+        partition=place.partition,
+        code=code_of(error),
+        why=str(error) if code_of(error) != "unexpected" else type(error).__name__,
+    )
+
+
+def forget_others(pulse: Pulse, subscription: Subscription) -> None:
+    """What is another member's now is no longer stopped here: should it come back, it is looked at afresh."""
+    gone = frozenset(pulse.stopped) - subscription.assignment
+    for place in gone:
+        del pulse.stopped[place]
+    if gone:
+        subscription.resume(gone)
