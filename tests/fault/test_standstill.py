@@ -43,6 +43,24 @@ async def test_one_partition_that_stands_still_turns_liveness_red(open_log_stage
         await stage.settled()
 
 
+async def test_parts_that_nobody_takes_in_turn_liveness_red(open_stage: OpenStage, fault_seed: int) -> None:
+    hold = Kill(step="subscription.fetch", moment="after", signal=f"{HOLD}-fetches")
+    async with open_stage(StageOptions(seed=fault_seed, overrides=_OPTIONS)) as stage:
+        await stage.employ("edge", ("edge",))
+        await stage.employ("rest", ("archive", "relay", "erase", "claim"))
+        media = await stage.employ("media", ("media",), kills=[hold])
+        while not await _is_red(media):
+            await stage.play()
+            await stage.until("liveness is red, or all is done", lambda: _is_red_or_done(stage, media))
+        _status, said = await media.health("live")
+        assert isinstance(said, dict)
+        assert all(one.startswith("media custody.") and one.endswith(".fetches.v1/0") for one in said["frozen"])
+
+        await stage.dismiss("media")
+        await stage.employ("media", ("media",))
+        await stage.settled()
+
+
 async def test_an_outage_of_the_store_leaves_liveness_green(open_wide_stage: OpenStage, fault_seed: int) -> None:
     async with open_wide_stage(StageOptions(seed=fault_seed, overrides=_OPTIONS)) as stage:
         await stage.employ("edge", ("edge",))

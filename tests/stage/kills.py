@@ -2,7 +2,8 @@
 
 A kill is written `step:moment:count`, such as `records.keep:after:3`: SIGKILL to the own process right after the third
 batch was kept. Looks that find nothing are not counted after the fact. With `:SIGSTOP` behind it freezes instead; with
-`:HOLD` what is fetched from partition 0 never arrives from then on, as from a consumer that is stuck.
+`:HOLD` what is fetched from partition 0 never arrives from then on, as from a consumer that is stuck; with
+`:HOLD-fetches` that holds of this stream alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import signal
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+
+from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -62,9 +65,10 @@ class Fuse:
 
     def withhold(self, step: str, result: Any) -> Any:  # noqa: ANN401 - whatever the call gave back
         """What arrives of a result: of a fetch that is stuck, nothing of partition 0."""
-        if not self._holds or step != "subscription.fetch":
+        if self._kill is None or not self._holds or step != "subscription.fetch":
             return result
-        return [entry for entry in result if entry.partition]
+        stream = self._kill.signal.removeprefix(HOLD).removeprefix("-")
+        return [one for one in result if one.partition or stream not in ("", split_topic(one.topic)[1])]
 
     def arrive(self, step: str, moment: str) -> None:
         if self._kill is None or (step, moment) != (self._kill.step, self._kill.moment):
@@ -72,7 +76,7 @@ class Fuse:
         self._arrivals += 1
         if self._arrivals == self._kill.count:
             os.write(2, f"struck at {self._kill}\n".encode())
-            if self._kill.signal == HOLD:
+            if self._kill.signal.startswith(HOLD):
                 self._holds = True
                 return
             os.kill(os.getpid(), signal.Signals[self._kill.signal])

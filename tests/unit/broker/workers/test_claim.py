@@ -184,6 +184,17 @@ def body(*counts: tuple[str, int]) -> bytes:
     return json.dumps({"object": "whatsapp_business_account", "entry": [{"id": "waba", "changes": changes}]}).encode()
 
 
+async def test_what_nobody_owns_stays_and_has_been_read() -> None:
+    bench = Bench()
+    for name in ("one", "two"):
+        await bench.keep_raw(body(("claims", 3)), name)
+    assert bench.worker.reached() == {}
+    assert await bench.look() == 0
+    assert (bench.worker.reached(), bench.subscription.committed) == ({PLACE: 2}, {})
+    assert await bench.look() == 0
+    assert bench.worker.reached() == {PLACE: 2}
+
+
 async def test_a_body_of_many_items_is_claimed_in_slices() -> None:
     bench, many = Bench("claims"), body(("claims", 5_000))
     await bench.keep_raw(many)

@@ -79,6 +79,14 @@ def test_an_offset_waits_for_the_lowest_job_not_done() -> None:
     assert agenda.positions() == {PLACE: 4}
 
 
+def test_what_is_read_is_told_apart_from_what_is_done() -> None:
+    agenda = Agenda()
+    for offset in range(3):
+        agenda.add(job(offset))
+    agenda.read_past(PLACE, 3)
+    assert (agenda.positions(), agenda.read_to) == ({PLACE: 0}, {PLACE: 4})
+
+
 def test_a_failed_job_waits_and_does_not_hold_up_others() -> None:
     agenda = Agenda()
     agenda.add(job(0))
