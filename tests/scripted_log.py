@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from broker.core.errors import RetryableError
+from broker.core.errors import CustodyError, RetryableError
 from broker.core.ports import LogEntry
 from broker.core.topics import TopicPartition
 
@@ -35,7 +35,7 @@ class ScriptedSubscription:
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     paused: set[TopicPartition] = field(default_factory=set)
     commit_fault: RetryableError | None = None
-    fetch_fault: RetryableError | None = None
+    fetch_fault: CustodyError | None = None
     closed: bool = False
 
     @property

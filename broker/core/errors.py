@@ -6,7 +6,10 @@ for which id, and what to do. Messages never carry content, phone numbers, provi
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from broker.core.topics import TopicPartition
 
 
 class CustodyError(Exception):
@@ -162,9 +165,16 @@ class OffsetGapError(FatalError):
 
 
 class LogChangedError(FatalError):
-    """The log is not the one this store was kept from: its identity or its last kept entry differs."""
+    """The log is not the one this store was kept from: its identity or its last kept entry differs.
+
+    `place` is the one partition it is about; None where it is about all of them.
+    """
 
     code: ClassVar[str] = "log_changed"
+
+    def __init__(self, message: str, *, place: TopicPartition | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class SchemaError(FatalError):

@@ -101,7 +101,8 @@ class Subscription(Protocol):
         """The next entries of owned partitions that are not paused, in order within a partition.
 
         Waits up to `wait_seconds` for the first one; empty when there is none. Also keeps the membership alive and
-        takes over free partitions. `LogUnavailableError`: call again later.
+        takes over free partitions. `LogUnavailableError`: call again later. `LogChangedError`: the partition it names
+        ends before what was to be read next; it gives nothing until `seek`, the others go on.
         """
         ...
 

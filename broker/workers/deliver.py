@@ -160,6 +160,10 @@ class Delivery:
             except RetryableError as error:
                 attempt += 1
                 await self._wait_out(error, attempt)
+            except LogChangedError as error:
+                if error.place is None:
+                    raise
+                self.stop_partition(error.place, error)
         return ()
 
     async def _hand_over(self, fetched: Sequence[LogEntry], done: dict[TopicPartition, int]) -> bool:

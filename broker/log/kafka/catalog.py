@@ -16,6 +16,7 @@ from broker.log.errors import UnknownTopicError
 from broker.log.kafka.connections import RETRY_MS
 from broker.log.kafka.errors import guarded
 from broker.log.kafka.topic_config import topic_config
+from broker.log.kafka.topic_ids import AskTopicIds, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -72,6 +73,19 @@ class Catalog:
         """See `EventLog.topics`."""
         await self._look()
         return sorted(self._partitions)
+
+    @guarded("looking at topics")
+    async def ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
+        """The id of each of these topics: a topic made anew has another one. Empty where brokers know of no ids."""
+        if not topics:
+            return {}
+        try:
+            answer = await self._connections.insist(
+                lambda: self._connections.admin._send_request(AskTopicIds(topics))  # noqa: SLF001 - no public way
+            )
+        except NotImplementedError:
+            return {}
+        return ids_of(answer)
 
     @guarded("listing topics")
     async def _look(self) -> None:

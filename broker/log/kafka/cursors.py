@@ -18,7 +18,8 @@ class Cursor:
 
     `position` is the next offset to hand out. Below `floor` nothing was handed out in this ownership. `settled` is
     where this ownership's own commits have come, or where it began. `known` is where the group's offset may stand as
-    far as this member can tell: more than one place after a commit whose answer never came.
+    far as this member can tell: more than one place after a commit whose answer never came. `astray`: the partition
+    ends before it; nothing can be read until its reader seeks another place.
     """
 
     place: TopicPartition
@@ -26,6 +27,7 @@ class Cursor:
     floor: int = field(init=False)
     settled: int = field(init=False)
     known: frozenset[int | None]
+    astray: bool = False
 
     def __post_init__(self) -> None:
         self.floor = self.settled = self.position
@@ -46,6 +48,7 @@ class Cursor:
         """Goes there: nothing is in hand after it."""
         self.floor = min(self.floor, offset)
         self.position = self.settled = offset
+        self.astray = False
 
     def covers(self, offset: int) -> bool:
         """Whether a commit may be one of this ownership's: a former one's may lie below its floor."""
@@ -81,5 +84,6 @@ def refuse_beyond(place: TopicPartition, offset: int, bounds: Bounds) -> None:
     if offset > bounds.end:
         raise LogChangedError(
             f"{place.topic}[{place.partition}] ends at {bounds.end}, before offset {offset} that was to be read next: "
-            "the log lost entries, or the topic was made anew. Restore it"
+            "the log lost entries, or the topic was made anew. Restore it",
+            place=place,
         )

@@ -16,7 +16,7 @@ import structlog
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.errors import IllegalStateError
 
-from broker.core.errors import OwnershipLostError
+from broker.core.errors import LogChangedError, OwnershipLostError
 from broker.core.topics import TopicPartition
 from broker.log.kafka.cursors import Cursor, refuse_beyond, start_of
 from broker.log.kafka.entries import entries_of
@@ -58,6 +58,8 @@ class Holdings:
         self._cursors: dict[TopicPartition, Cursor] = {}
         self._paused: frozenset[TopicPartition] = frozenset()
         self._assigned: frozenset[TopicPartition] = frozenset()
+        self._ids: dict[str, bytes] = {}
+        self._problems: list[LogChangedError] = []
         self._stand = Stand.CHANGING
         self._settling = asyncio.Lock()
         self._news = asyncio.Event()
@@ -104,12 +106,31 @@ class Holdings:
             wishes: dict[TopicPartition, int | None] = {}
             while self._stand is Stand.ASSIGNED:
                 seen, places = self.round, self._assigned
+                ids = await self._catalog.ids({place.topic for place in places})
+                anew = self._made_anew(ids)
                 committed = await self._catalog.committed_of(self._group, places)
-                fresh = frozenset(place for place in places if not self._goes_on(place, committed))
+                fresh = frozenset(
+                    place for place in places if place.topic in anew or not self._goes_on(place, committed)
+                )
                 await self._ask(fresh - wishes.keys(), wishes)
                 bounds = await self._bounds(fresh)
                 if seen == self.round:
-                    self._begin(committed, wishes, bounds)
+                    self._ids |= ids
+                    self._begin(committed, wishes, bounds, anew)
+
+    async def look(self) -> bool:
+        """Whether a topic that is owned was made anew, as its id tells: its partitions are begun afresh then.
+
+        Nothing else would tell, once the new topic has as many entries as were read of the old one.
+        """
+        ids = await self._catalog.ids({place.topic for place in self._cursors})
+        anew = self._made_anew(ids)
+        if anew and self._stand is Stand.SETTLED:
+            self._change(Stand.ASSIGNED)
+        return bool(anew)
+
+    def _made_anew(self, ids: Mapping[str, bytes]) -> frozenset[str]:
+        return frozenset(topic for topic, one in ids.items() if self._ids.get(topic, one) != one)
 
     def _goes_on(self, place: TopicPartition, committed: Mapping[TopicPartition, int]) -> bool:
         cursor = self._cursors.get(place)
@@ -130,9 +151,11 @@ class Holdings:
         committed: Mapping[TopicPartition, int],
         wishes: Mapping[TopicPartition, int | None],
         bounds: Mapping[TopicPartition, Bounds],
+        anew: frozenset[str],
     ) -> None:
         begun = {
-            place: self._started(place, committed.get(place), wishes.get(place), bounds[place]) for place in bounds
+            place: self._started(place, committed.get(place), wishes.get(place), at, anew=place.topic in anew)
+            for place, at in bounds.items()
         }
         self._cursors |= begun
         try:
@@ -143,11 +166,20 @@ class Holdings:
         else:
             self._change(Stand.SETTLED)
 
-    def _started(self, place: TopicPartition, committed: int | None, wanted: int | None, bounds: Bounds) -> Cursor:
-        start = start_of(place, committed=committed, wanted=wanted, bounds=bounds)
-        if committed is not None and committed < bounds.first:
-            _tell_gone(place, committed, bounds.first)
-        return Cursor(place=place, position=start, known=frozenset({committed}))
+    def _started(
+        self, place: TopicPartition, committed: int | None, wanted: int | None, bounds: Bounds, *, anew: bool
+    ) -> Cursor:
+        """A cursor where it is to begin. What the group committed in a topic of the same name before counts no more."""
+        known = frozenset({committed})
+        valid = None if anew else committed
+        try:
+            start = start_of(place, committed=valid, wanted=wanted, bounds=bounds)
+        except LogChangedError as problem:
+            self._problems.append(problem)
+            return Cursor(place=place, position=bounds.end, known=known, astray=True)
+        if valid is not None and valid < bounds.first:
+            _tell_gone(place, valid, bounds.first)
+        return Cursor(place=place, position=start, known=known)
 
     def _change(self, stand: Stand) -> None:
         self._stand = stand
@@ -161,7 +193,16 @@ class Holdings:
         """What may be fetched from now."""
         if not self.settled:
             return []
-        return [KafkaPartition(one.topic, one.partition) for one in self._cursors if one not in self._paused]
+        return [
+            KafkaPartition(place.topic, place.partition)
+            for place, cursor in self._cursors.items()
+            if place not in self._paused and not cursor.astray
+        ]
+
+    def raise_problem(self) -> None:
+        """`LogChangedError` for a partition that ends before its reader's place, once for each."""
+        if self._problems:
+            raise self._problems.pop(0)
 
     def take(self, fetched: Mapping[KafkaPartition, Sequence[ConsumerRecord]], max_bytes: int) -> Sequence[LogEntry]:
         """What of it may be handed out, its cursors moved. The consumer goes back to what may not."""
@@ -184,13 +225,18 @@ class Holdings:
         return entries_of(taken)
 
     async def return_into_log(self, places: Iterable[TopicPartition]) -> None:
-        """Goes to the first entry still there where retention was faster; `LogChangedError` past the end."""
+        """Goes to the first entry still there where retention was faster; past the end it is a problem to be told."""
         lost = [place for place in places if place in self._cursors]
         for place, bounds in (await self._bounds(lost)).items():
             cursor = self._cursors.get(place)
             if cursor is None:
                 continue
-            refuse_beyond(place, cursor.position, bounds)
+            try:
+                refuse_beyond(place, cursor.position, bounds)
+            except LogChangedError as problem:
+                self._problems.append(problem)
+                cursor.astray = True
+                continue
             if cursor.position < bounds.first:
                 _tell_gone(place, cursor.position, bounds.first)
                 cursor.position = bounds.first

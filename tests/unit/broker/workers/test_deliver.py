@@ -165,6 +165,21 @@ async def test_what_lies_before_a_hole_is_handled_and_the_partition_stops_at_it(
     assert harness.subscription.positions[LEFT] == 6
 
 
+async def test_a_partition_that_ends_before_its_place_stops_and_no_other() -> None:
+    harness = Harness([*entries(8, RIGHT)])
+    harness.subscription.fetch_fault = LogChangedError("it ends at 3", place=LEFT)
+    await harness.run_until(lambda: harness.subscription.committed.get(RIGHT) == 8)
+    assert harness.delivery.pulse.stopped == {LEFT: LogChangedError.code}
+    assert LEFT in harness.subscription.paused
+
+
+async def test_a_log_that_is_another_one_as_a_whole_ends_the_worker() -> None:
+    harness = Harness(entries(8))
+    harness.subscription.fetch_fault = LogChangedError("another log")
+    with pytest.raises(LogChangedError):
+        await harness.run_until(lambda: False)
+
+
 @pytest.mark.parametrize("code", [OffsetGapError.code, LogChangedError.code])
 async def test_a_partition_goes_on_by_itself_once_its_log_is_as_it_should_be(code: str) -> None:
     lost, asked = True, 0

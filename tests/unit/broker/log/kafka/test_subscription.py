@@ -28,6 +28,7 @@ from tests.contract.event_log_kit import (
     take,
     values,
 )
+from tests.contract.event_log_positions import starting
 from tests.kafka_logs import until_not
 
 if TYPE_CHECKING:
@@ -270,31 +271,52 @@ async def test_a_group_whose_offset_is_gone_starts_at_the_first_entry_left(logs:
     assert values(await take(again, 8)) == [str(number) for number in range(12, 20)]
 
 
-async def test_a_topic_made_anew_under_its_reader_is_named(logs: KafkaLogs, kafka_server: SharedKafka) -> None:
+async def test_a_topic_made_anew_under_its_reader_is_begun_at_its_first_entry(
+    logs: KafkaLogs, kafka_server: SharedKafka
+) -> None:
     log = await logs.open()
     topic = await make_topic(log, partitions=1)
     await log.append(many(topic, 20))
     reader = await member(log, topic, partitions=1)
     await reader.commit(next_offsets(await take(reader, 20)))
-    await delete_topic(kafka_server, log, topic)
-    await insist(lambda: log.create_topics([_spec(topic)]))
+    await _make_anew(kafka_server, log, topic)
     await insist(lambda: log.append(many(topic, 3)))
-    with pytest.raises(LogChangedError, match="ends at 3, before offset 20"):
-        await _until_it_raises(reader)
+    assert values(await take(reader, 3)) == ["0", "1", "2"]
 
 
-async def test_a_wish_past_the_end_is_named(logs: KafkaLogs) -> None:
-    log = await logs.open()
+async def test_a_topic_made_anew_unnoticed_is_told_by_its_id(logs: KafkaLogs, kafka_server: SharedKafka) -> None:
+    """Where the new topic has as many entries as were read of the old one, no broker and no offset tells."""
+    log = await logs.open(metadata_seconds=3_600.0)
     topic = await make_topic(log, partitions=1)
-    await log.append(many(topic, 3))
+    place = TopicPartition(topic, 0)
+    asked: list[TopicPartition] = []
+    await log.append(many(topic, 20))
+    reader = await log.subscribe("readers", [Stream.MESSAGES], start_at=starting({}, asked))
+    await reader.commit(next_offsets(await take(reader, 10)))  # the consumer has the rest in hand, and asks no broker
+    assert not await reader._holdings.look()
+    assert asked == [place]
+    await _make_anew(kafka_server, log, topic)
+    await insist(lambda: log.append(many(topic, 40, mark="new ")))
+    assert await reader._holdings.look()
+    assert values(await take(reader, 40)) == [f"new {number}" for number in range(40)]
+    assert asked == [place, place]
+    assert not await reader._holdings.look()
 
-    async def start_at(wanted: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        return dict.fromkeys(wanted, 4)
 
-    reader = await log.subscribe("readers", [Stream.MESSAGES], start_at=start_at)
-    assert reader.assignment == frozenset()
-    with pytest.raises(LogChangedError, match="ends at 3, before offset 4"):
+async def test_a_wish_past_the_end_is_named_once_and_the_others_go_on(logs: KafkaLogs) -> None:
+    log = await logs.open()
+    topic = await make_topic(log, partitions=2)
+    await log.append(many(topic, 30))
+    astray, other = sorted(places(topic, 2))
+    ends = {place: one.end for place, one in (await log.bounds([topic])).items()}
+    reader = await log.subscribe("readers", [Stream.MESSAGES], start_at=starting({astray: ends[astray] + 1}))
+    with pytest.raises(LogChangedError, match=f"ends at {ends[astray]}, before offset {ends[astray] + 1}") as raised:
         await _until_it_raises(reader)
+    assert raised.value.place == astray
+    found = await rest(reader)
+    assert [(entry.place, entry.offset) for entry in found] == [(other, number) for number in range(ends[other])]
+    reader.seek(astray, 0)
+    assert [entry.offset for entry in await rest(reader)] == list(range(ends[astray]))
 
 
 async def test_what_start_at_raises_reaches_who_fetches_and_nothing_is_handed_out_before(logs: KafkaLogs) -> None:
@@ -358,6 +380,11 @@ async def _until_it_raises(reader: Subscription) -> Sequence[LogEntry]:
     async with asyncio.timeout(60):
         while True:
             await reader.fetch(max_entries=100, wait_seconds=0.1)
+
+
+async def _make_anew(kafka_server: SharedKafka, log: KafkaLog, topic: str) -> None:
+    await delete_topic(kafka_server, log, topic)
+    await insist(lambda: log.create_topics([_spec(topic)]))
 
 
 def _spec(topic: str) -> TopicSpec:
