@@ -156,7 +156,7 @@ class _Connection:
         while True:
             frame = await _frame(broker)
             key, version, _ = self._expected.popleft()
-            _send(self.writer, await self._rewritten(frame, version) if key == _METADATA else frame)
+            _send(self.writer, await self._rewritten(frame, version) if _has_addresses(key, version) else frame)
             self._give_own()
             await self.writer.drain()
 
@@ -174,6 +174,11 @@ class _Connection:
             self.wire.forgetful -= 1
             answer.topics = []
         return frame[:4] + bytes(answer.encode())
+
+
+def _has_addresses(key: int, version: int) -> bool:
+    """Whether it is metadata as clients ask for it; newer versions are asked for other things."""
+    return key == _METADATA and version < len(_METADATA_ANSWERS)
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

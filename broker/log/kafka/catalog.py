@@ -18,6 +18,7 @@ from broker.log.errors import UnknownTopicError
 from broker.log.kafka.connections import RETRY_MS
 from broker.log.kafka.errors import guarded
 from broker.log.kafka.topic_config import topic_config
+from broker.log.kafka.topic_ids import AskTopicIds, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -103,6 +104,19 @@ class Catalog:
     async def _find_quietly(self, topic: str) -> None:
         with suppress(LogUnavailableError):  # whoever appends meets it too, and names it
             await self._find({topic})
+
+    @guarded("looking at topics")
+    async def ids(self, topics: Collection[str]) -> Mapping[str, bytes]:
+        """The id of each of these topics: a topic made anew has another one. Empty where brokers know of no ids."""
+        if not topics:
+            return {}
+        try:
+            answer = await self._connections.insist(
+                lambda: self._connections.admin._send_request(AskTopicIds(topics))  # noqa: SLF001 - no public way
+            )
+        except NotImplementedError:
+            return {}
+        return ids_of(answer)
 
     @guarded("listing topics")
     async def _list(self) -> Mapping[str, int]:

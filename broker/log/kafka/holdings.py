@@ -75,6 +75,7 @@ class Holdings:
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._lacking: frozenset[TopicPartition] = frozenset()
         self._lost: dict[TopicPartition, _Loss] = {}
+        self._ids: dict[str, bytes] = {}
         self._look_seconds = look_seconds
         self._look_at = 0.0
         self._looking: asyncio.Task[None] | None = None
@@ -135,11 +136,27 @@ class Holdings:
 
     async def _look(self, places: frozenset[TopicPartition], wishes: dict[TopicPartition, int | None]) -> None:
         seen = self.round
+        ids = await self._catalog.ids({place.topic for place in places})
+        anew = self._made_anew(ids)
         committed = await self._catalog.committed_of(self._group, places)
-        fresh = frozenset(place for place in places if not self._goes_on(place, committed))
+        fresh = frozenset(place for place in places if place.topic in anew or not self._goes_on(place, committed))
         bounds = await self._found(fresh, wishes)
         if seen == self.round:
-            self._begin(fresh, committed, wishes, bounds)
+            self._ids |= ids
+            self._begin(fresh, committed, wishes, bounds, anew)
+
+    async def notice_new_topics(self) -> bool:
+        """Whether a topic that is owned was made anew, as its id tells: its partitions are begun afresh then.
+
+        Nothing else would tell, once the new topic has as many entries as were read of the old one.
+        """
+        anew = self._made_anew(await self._catalog.ids({place.topic for place in self._cursors}))
+        if anew and self.settled:
+            self._change(Stand.ASSIGNED)
+        return bool(anew)
+
+    def _made_anew(self, ids: Mapping[str, bytes]) -> frozenset[str]:
+        return frozenset(topic for topic, one in ids.items() if self._ids.get(topic, one) != one)
 
     async def _look_again(self) -> None:
         """Beside what goes on: nobody waits for a partition that is not to be found."""
@@ -180,14 +197,19 @@ class Holdings:
         committed: Mapping[TopicPartition, int],
         wishes: Mapping[TopicPartition, int | None],
         bounds: Mapping[TopicPartition, Bounds],
+        anew: frozenset[str],
     ) -> None:
         for place in fresh:
             self._cursors.pop(place, None)
         for place, at in bounds.items():
+            self._lost.pop(place, None)
+            known = committed.get(place)
             try:
-                self._cursors[place] = self._started(place, committed.get(place), wishes.get(place), at)
+                start = _start(place, None if place.topic in anew else known, wishes.get(place), at)
             except LogChangedError as error:
-                self._lost[place] = _Loss(committed=committed.get(place), error=error)
+                self._lost[place] = _Loss(committed=known, error=error)
+            else:
+                self._cursors[place] = Cursor(place=place, position=start, known=frozenset({known}))
         self._lacking = fresh - bounds.keys()
         self._go_on()
 
@@ -199,12 +221,6 @@ class Holdings:
             self._change(Stand.CHANGING)  # aiokafka knows of the next change already, and will say so
         else:
             self._change(Stand.SETTLED)
-
-    def _started(self, place: TopicPartition, committed: int | None, wanted: int | None, bounds: Bounds) -> Cursor:
-        start = start_of(place, committed=committed, wanted=wanted, bounds=bounds)
-        if committed is not None and committed < bounds.first:
-            _tell_gone(place, committed, bounds.first)
-        return Cursor(place=place, position=start, known=frozenset({committed}))
 
     def _change(self, stand: Stand) -> None:
         self._stand = stand
@@ -313,6 +329,14 @@ class Holdings:
         if self.settled:
             with suppress(IllegalStateError):  # the group changes: sought again once it is settled
                 self._seek(place, offset)
+
+
+def _start(place: TopicPartition, committed: int | None, wanted: int | None, bounds: Bounds) -> int:
+    """Where to begin. What a group committed in a topic of that name that is no more does not count: give None."""
+    start = start_of(place, committed=committed, wanted=wanted, bounds=bounds)
+    if committed is not None and committed < bounds.first:
+        _tell_gone(place, committed, bounds.first)
+    return start
 
 
 def _fitting(records: Sequence[ConsumerRecord], max_bytes: int, *, whole: bool) -> Sequence[ConsumerRecord]:

@@ -61,12 +61,15 @@ class KafkaSubscription:
         self._fetching = asyncio.Lock()
         self._waiting: asyncio.Timeout | None = None
         self._used_at = self._heard_at = _now()
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self._closed = False
 
     async def join(self) -> None:
         """Becomes a member, or goes on trying to in the background; whoever fetches meets what fails, and names it."""
-        self._watch = asyncio.create_task(self._leave_when_hanging(), name="log-watch")
+        self._watches = [
+            asyncio.create_task(self._leave_when_hanging(), name="log-watch"),
+            asyncio.create_task(self._look_for_new_topics(), name="log-topics"),
+        ]
         deadline = _now() + self._options.request_seconds
         while not await self._joined(deadline):
             if _now() >= deadline:
@@ -140,8 +143,8 @@ class KafkaSubscription:
             return
         self._closed = True
         self._wake()
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         self._holdings.clear()
         async with self._fetching:
             await self._membership.stop()
@@ -175,7 +178,8 @@ class KafkaSubscription:
         except DRIVER_ERRORS as error:
             astray, problem = [], translated(error, "fetching")
         if problem is None:
-            await self._holdings.return_into_log(astray)
+            if not await self._holdings.notice_new_topics():
+                await self._holdings.return_into_log(astray)
             return []
         await self._leave()
         raise problem
@@ -249,7 +253,15 @@ class KafkaSubscription:
             return True
         raise problem
 
-    # --- watching over its reader ---
+    # --- watching over its topics and its reader ---
+
+    async def _look_for_new_topics(self) -> None:
+        """Notices topics that were made anew under their old names."""
+        while True:
+            await asyncio.sleep(self._options.metadata_seconds)
+            with suppress(CustodyError):
+                if await self._holdings.notice_new_topics():
+                    self._wake()
 
     async def _leave_when_hanging(self) -> None:
         """Lets others take over when its reader has given no sign of life for `poll_seconds`."""

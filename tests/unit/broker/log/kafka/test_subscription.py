@@ -28,6 +28,7 @@ from tests.contract.event_log_kit import (
     take,
     values,
 )
+from tests.contract.event_log_positions import starting
 from tests.kafka_logs import until_not
 
 if TYPE_CHECKING:
@@ -297,17 +298,36 @@ async def test_a_group_whose_offset_is_gone_starts_at_the_first_entry_left(logs:
     assert values(await take(again, 8)) == [str(number) for number in range(12, 20)]
 
 
-async def test_a_topic_made_anew_under_its_reader_is_named(logs: KafkaLogs, kafka_server: SharedKafka) -> None:
+async def test_a_topic_made_anew_under_its_reader_is_begun_at_its_first_entry(
+    logs: KafkaLogs, kafka_server: SharedKafka
+) -> None:
     log = await logs.open()
     topic = await make_topic(log, partitions=1)
     await log.append(many(topic, 20))
     reader = await member(log, topic, partitions=1)
     await reader.commit(next_offsets(await take(reader, 20)))
-    await delete_topic(kafka_server, log, topic)
-    await insist(lambda: log.create_topics([_spec(topic)]))
+    await _make_anew(kafka_server, log, topic)
     await insist(lambda: log.append(many(topic, 3)))
-    with pytest.raises(LogChangedError, match="ends at 3, before offset 20"):
-        await _until_it_raises(reader)
+    assert values(await take(reader, 3)) == ["0", "1", "2"]
+
+
+async def test_a_topic_made_anew_unnoticed_is_told_by_its_id(logs: KafkaLogs, kafka_server: SharedKafka) -> None:
+    """Where the new topic has as many entries as were read of the old one, no broker and no offset tells."""
+    log = await logs.open(metadata_seconds=3_600.0)
+    topic = await make_topic(log, partitions=1)
+    place = TopicPartition(topic, 0)
+    asked: list[TopicPartition] = []
+    await log.append(many(topic, 20))
+    reader = await log.subscribe("readers", [Stream.MESSAGES], start_at=starting({}, asked))
+    await reader.commit(next_offsets(await take(reader, 10)))  # the consumer has the rest in hand, and asks no broker
+    assert not await reader._holdings.notice_new_topics()
+    assert asked == [place]
+    await _make_anew(kafka_server, log, topic)
+    await insist(lambda: log.append(many(topic, 40, mark="new ")))
+    assert await reader._holdings.notice_new_topics()
+    assert values(await take(reader, 40)) == [f"new {number}" for number in range(40)]
+    assert asked == [place, place]
+    assert not await reader._holdings.notice_new_topics()
 
 
 async def test_a_wish_past_the_end_is_named(logs: KafkaLogs) -> None:
@@ -385,6 +405,11 @@ async def _until_it_raises(reader: Subscription) -> Sequence[LogEntry]:
     async with asyncio.timeout(60):
         while True:
             await reader.fetch(max_entries=100, wait_seconds=0.1)
+
+
+async def _make_anew(kafka_server: SharedKafka, log: KafkaLog, topic: str) -> None:
+    await delete_topic(kafka_server, log, topic)
+    await insist(lambda: log.create_topics([_spec(topic)]))
 
 
 def _spec(topic: str) -> TopicSpec:
