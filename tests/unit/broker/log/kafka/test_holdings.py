@@ -30,6 +30,9 @@ class ScriptedCatalog:
     bounds: dict[TopicPartition, Bounds]
     committed: dict[TopicPartition, int] = field(default_factory=dict)
 
+    async def ids(self, _topics: Collection[str]) -> Mapping[str, bytes]:
+        return {}
+
     async def committed_of(self, group: str, places: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         assert group == "readers"
         return {place: offset for place, offset in self.committed.items() if place in places}
