@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from broker.core.errors import RetryableError, SettingsError
+from broker.core.errors import CustodyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +103,7 @@ class Health:
             return JSONResponse({"ready": False, "why": "draining"}, status_code=503)
         try:
             await (await self.process.log()).ping()
-        except RetryableError as error:
+        except CustodyError as error:  # one that does not pass by itself as well: it is not ready for that
             return JSONResponse({"ready": False, "why": error.code}, status_code=503)
         return JSONResponse({"ready": True})
 

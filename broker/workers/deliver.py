@@ -25,7 +25,7 @@ from broker.core.errors import (
 from broker.core.metrics import Metrics
 from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
-from broker.workers.halt import halt
+from broker.workers.halt import forget_others, halt
 
 Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
 """Returns when a whole batch is done for good."""
@@ -89,6 +89,7 @@ class Delivery:
         try:
             while not self.stop.is_set():
                 self.pulse.beats += 1
+                forget_others(self.pulse, self.subscription)
                 await self._resume_mended()
                 batch = await (ahead or self._fetch_task())
                 ahead = self._fetch_task()

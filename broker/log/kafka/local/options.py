@@ -13,7 +13,7 @@ Mechanism = Literal["scram-sha-256", "scram-sha-512", "oauthbearer"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """A user who logs in by SCRAM."""
+    """A user who logs in by SCRAM. For tests: see `scram` for who else on this machine could."""
 
     user: str
     password: str = field(repr=False)

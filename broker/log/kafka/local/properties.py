@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 CLIENTS = "CLIENTS"
 _APART = "INTERNAL"
 _CONTROLLER = "CONTROLLER"
+_LAST_PORT = 65535
 _OAUTH = "org.apache.kafka.common.security.oauthbearer"
 
 
@@ -41,6 +42,7 @@ def properties(options: ClusterOptions, node_id: int, ports: Sequence[NodePorts]
     protocol = security.protocol.upper() if security is not None else "PLAINTEXT"
     return {
         **_tunable(len(ports)),
+        **_durable(options),
         **options.settings,
         "process.roles": "broker,controller",
         "node.id": str(node_id),
@@ -66,6 +68,8 @@ def refuse_unfit(options: ClusterOptions) -> None:
     findings = [f"settings.{name}: fixed for a local cluster; leave it out" for name in fixed]
     if options.brokers < 1:
         findings.append("brokers: must be 1 or more; for example 3")
+    if not 0 <= options.port <= _LAST_PORT - max(options.brokers, 1) + 1:
+        findings.append(f"port: must leave every broker one from 1 to {_LAST_PORT}, or be 0; for example 9092")
     if options.security is not None:
         findings += _unfit(options.security)
     if findings:
@@ -122,6 +126,15 @@ def _tunable(brokers: int) -> dict[str, str]:
         "log.cleaner.dedupe.buffer.size": "8388608",
         "socket.request.max.bytes": "104857600",
     }
+
+
+def _durable(options: ClusterOptions) -> dict[str, str]:
+    """Where the data stays, an append is on disk before it is answered: no replica on another machine has it.
+
+    Source: https://kafka.apache.org/43/configuration/broker-configs/, 2026-11: by default the system flushes when it
+    likes.
+    """
+    return {} if options.directory is None else {"log.flush.interval.messages": "1"}
 
 
 def _secured(security: ClusterSecurity) -> dict[str, str]:

@@ -1,4 +1,9 @@
-"""SCRAM credentials as Kafka's formatter takes them, so that no password stands in a command line."""
+"""SCRAM credentials as Kafka's formatter takes them: in its command line.
+
+What stands there while the formatter runs is not the password, and yet as good as it to whoever can list this machine's
+processes: the client's key follows from the salted password (RFC 5802, section 3). So logins of a local cluster are for
+tests, and guard nothing on a machine that others use.
+"""
 
 from __future__ import annotations
 

@@ -207,6 +207,35 @@ async def test_another_log_altogether_ends_the_worker() -> None:
         await harness.run_until(lambda: False)
 
 
+async def test_a_stopped_partition_that_was_anothers_meanwhile_is_looked_at_afresh() -> None:
+    broken, away = True, False
+
+    class Wandering(ScriptedSubscription):
+        """Loses its partition for a while, and gets it back where the other member left it."""
+
+        @property
+        def assignment(self) -> frozenset[TopicPartition]:
+            return frozenset() if away else super().assignment
+
+    def bug(_batch: Sequence[LogEntry]) -> None:
+        if broken:
+            raise ValueError
+
+    harness = Harness(entries(8), bug)
+    harness.subscription = harness.delivery.subscription = Wandering(entries(8))
+    running = asyncio.create_task(harness.run_until(lambda: harness.subscription.committed.get(LEFT) == 8))
+    async with asyncio.timeout(20):
+        while not harness.delivery.pulse.stopped:  # noqa: ASYNC110 - a condition
+            await asyncio.sleep(0.001)
+        broken, away = False, True
+        harness.subscription.seek(LEFT, 5)
+        while harness.delivery.pulse.stopped and not running.done():  # noqa: ASYNC110 - a condition
+            await asyncio.sleep(0.001)
+        away = False
+        await running
+    assert [offset for _, offset in harness.handled] == [5, 6, 7]
+
+
 async def test_other_stops_wait_for_a_person() -> None:
     asked = 0
 
