@@ -29,7 +29,7 @@ async def test_nothing_of_the_drivers_words_travels_on(error: type[Exception]) -
     [
         (kafka.SaslAuthenticationFailed(CANARY), "refuse the login.*check user and password"),
         (ssl.SSLCertVerificationError(CANARY), "refuse the login.*certificate"),
-        (kafka.TopicAuthorizationFailedError(CANARY), "do not let this user.*custody topics plan"),
+        (kafka.TopicAuthorizationFailedError(CANARY), "do not let this user.*custody topics acls --tenant"),
         (kafka.GroupAuthorizationFailedError(CANARY), "do not let this user"),
         (kafka.NotEnoughReplicasError(CANARY), "too few replicas"),
         (TimeoutError(), "try again later"),
