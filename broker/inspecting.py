@@ -43,12 +43,15 @@ async def inspect(settings: Settings, *, ask_providers: bool = True) -> AsyncIte
         yield finding
     if reading.registry is not None:
         yield _registered(reading.registry)
+    log_answers = False
     for server in SERVERS:
         for finding in await server_findings(settings, server):
+            log_answers = log_answers or (finding.subject, finding.level) == ("log", "ok")
             yield finding
     if reading.registry is not None:
-        for finding in await topic_findings(settings, reading.registry):
-            yield finding
+        if log_answers:
+            for finding in await topic_findings(settings, reading.registry):
+                yield finding
         if ask_providers:
             async for finding in account_findings(settings, reading.registry):
                 yield finding
@@ -78,8 +81,8 @@ async def topic_findings(settings: Settings, registry: Registry) -> Sequence[Fin
             there = set(await log.topics())
         finally:
             await log.close()
-    except CustodyError:
-        return []  # told of as the server's own finding
+    except CustodyError as error:
+        return [_unseen(error)]
     missing = [one for one in wanted if one not in there]
     if not missing:
         return [Finding(level="ok", subject="topics", message=f"all {len(wanted)} are there")]
@@ -98,8 +101,14 @@ async def _cluster_findings(settings: Settings, registry: Registry) -> Sequence[
             strict=settings.profile is Profile.PRODUCTION,
             erase_after_seconds={name: tenant.erase_after_seconds for name, tenant in registry.tenants.items()},
         )
-    except CustodyError:
-        return []  # told of as the server's own finding
+    except CustodyError as error:
+        return [_unseen(error)]
+
+
+def _unseen(error: CustodyError) -> Finding:
+    """That nobody knows whether the topics are as they should be."""
+    message = f"can't be looked at: {error}"
+    return Finding(level="problem", subject="topics", message=message, remedy="mend that, then: custody check")
 
 
 async def account_findings(

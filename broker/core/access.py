@@ -27,6 +27,7 @@ class Role:
         groups: in which it reads and commits.
         watches: groups whose progress it looks at.
         own_groups: it reads in groups of the tenant's own, whose names begin with the tenant's and a dot.
+        inspects: it looks at the settings of topics and of the cluster.
         administers: it creates topics and changes their settings.
     """
 
@@ -39,6 +40,7 @@ class Role:
     groups: tuple[str, ...] = ()
     watches: tuple[str, ...] = ()
     own_groups: bool = False
+    inspects: bool = False
     administers: bool = False
 
 
@@ -79,10 +81,11 @@ OPERATOR_ROLES = (
     Role(
         name="operator",
         reads=(*TENANT_STREAMS, Stream.BODIES),
-        writes=(*ARCHIVED_STREAMS, Stream.KEPT),
+        writes=(*ARCHIVED_STREAMS, Stream.FETCHES, Stream.KEPT),
         watches=ALL_GROUPS,
+        inspects=True,
     ),
-    Role(name="topics", administers=True),
+    Role(name="topics", inspects=True, administers=True),
 )
 """Who runs the command `custody`: looking and mending, and `custody topics`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,15 +20,22 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from broker.core.access import ROLES, TENANT_ROLES, WORKER_ROLES, Role
-from broker.core.topics import Stream, tenant_topics, topic_name, unclaimed_topic
+from broker.core.errors import LogUnavailableError
+from broker.core.ports import NewEntry
+from broker.core.topic_plan import TopicChange, TopicPlan
+from broker.core.topics import ARCHIVED_STREAMS, Stream, tenant_topics, topic_name, unclaimed_topic
+from broker.log.kafka import KafkaLog
 from broker.log.kafka.acls import Grant, grants
-from broker.log.kafka.admin import KafkaTopics
+from broker.log.kafka.admin import KafkaTopics, kafka_findings
 from broker.log.kafka.local import ClusterOptions, ClusterSecurity, KafkaCluster, Login
-from broker.log.kafka.options import KafkaLogOptions
+from broker.log.kafka.options import KafkaLogOptions, KafkaSecurity
+from broker.workers.lag import READ_BY, look
 from tests.kafka_servers import private_kafka
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+
+    from broker.core.ports import Finding
 
 USERS = (*(role.name for role in ROLES), "other")
 """Who has a login, with `<name>-secret` for its password."""
@@ -67,6 +74,19 @@ class Guarded:
             "sasl_plain_username": user,
             "sasl_plain_password": f"{user}-secret",
         }
+
+    def options(self, user: str) -> KafkaLogOptions:
+        security = KafkaSecurity(
+            protocol="sasl_plaintext", mechanism="scram-sha-256", username=user, password=lambda: f"{user}-secret"
+        )
+        return KafkaLogOptions(
+            bootstrap=(self.clients,), replication=1, min_insync=1, request_seconds=5.0, security=security
+        )
+
+    async def findings(self) -> Sequence[Finding]:
+        """What the operator is told of the tenant's topics."""
+        wanted = [*tenant_topics(self.tenant, partitions=1, retention_days=1), unclaimed_topic()]
+        return await kafka_findings(self.options("operator"), wanted, strict=False, erase_after_seconds={})
 
     def topic(self, stream: Stream, tenant: str | None = None) -> str:
         return unclaimed_topic().name if stream is Stream.BODIES else topic_name(tenant or self.tenant, stream)
@@ -222,6 +242,43 @@ async def test_tidy_takes_entries_only_from_what_is_settled_by_offsets(guarded: 
             await admin.list_consumer_group_offsets("send")
     finally:
         await admin.close()
+
+
+OPERATOR = next(one for one in ROLES if one.name == "operator")
+
+
+async def test_the_operator_is_told_what_breaks_a_promise_and_else_that_nobody_tells(guarded: Guarded) -> None:
+    topics = await KafkaTopics.open(KafkaLogOptions(bootstrap=(guarded.admin,), replication=1, min_insync=1))
+    messages = guarded.topic(Stream.MESSAGES)
+    change = TopicChange(topic=messages, what="cleanup.policy", was="delete", becomes="compact")
+    await topics.apply(TopicPlan(changes=(change,)))
+    await topics.close()
+    await guarded.grant(replace(OPERATOR, inspects=False))
+    found = await guarded.findings()
+    assert not any(one.level == "ok" for one in found)
+    assert any(one.level == "problem" and "not told to this user" in one.message for one in found)
+    await guarded.grant(OPERATOR)
+    found = await guarded.findings()
+    assert [one.message for one in found if one.level == "problem"] == [
+        f"cleanup.policy is compact on {messages}: an entry goes when a newer one has its key"
+    ]
+
+
+async def test_the_operator_can_do_what_its_commands_do(guarded: Guarded) -> None:
+    await guarded.grant(OPERATOR)
+    log = await KafkaLog.open(guarded.options("operator"))
+    try:
+        for stream in (*ARCHIVED_STREAMS, Stream.FETCHES):  # custody dead redrive, custody part refetch
+            await log.append([NewEntry(topic=guarded.topic(stream), key=b"k", headers=(), value=b"again")])
+        for group, streams in READ_BY.items():  # custody lag
+            wanted = [guarded.topic(stream) for stream in streams]
+            assert set(wanted) <= set(await log.topics())
+            assert {one.place.topic for one in await look(log, None, group, wanted)} == set(wanted)
+            assert await log.members(group) == {}
+        with pytest.raises(LogUnavailableError, match="acls --tenant"):
+            await log.append([NewEntry(topic=guarded.topic(Stream.KEPT), key=b"k", headers=(), value=b"forged")])
+    finally:
+        await log.close()
 
 
 def test_every_command_is_one_line_for_the_shell() -> None:

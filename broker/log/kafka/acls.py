@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from broker.core.topics import TENANT_STREAMS, UNCLAIMED_TENANT, Stream, topic_name
+from broker.log.kafka.facts import OFFSETS_TOPIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from broker.core.access import Role
 
 PROGRAM = "kafka-acls.sh"
-_ADMIN_OPERATIONS = ("Create", "Describe", "Alter", "AlterConfigs", "DescribeConfigs")
+_ADMIN_OPERATIONS = ("Create", "Alter", "AlterConfigs")
+_INSPECTING_OPERATIONS = ("Describe", "DescribeConfigs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,10 @@ def _grants(role: Role, tenant: str) -> Iterator[tuple[str, ...]]:
         yield ("--operation", "Delete", *_topics(tenant, role.trims))
     if role.administers:
         yield (*_operations(_ADMIN_OPERATIONS), *_topics(tenant, (*TENANT_STREAMS, Stream.BODIES)))
-        yield (*_operations(("Describe", "DescribeConfigs")), "--cluster")
-        yield ("--operation", "Describe", "--operation", "DescribeConfigs", "--topic", "__consumer_offsets")
+    if role.inspects:
+        topics = _topics(tenant, (*TENANT_STREAMS, Stream.BODIES))
+        yield (*_operations(_INSPECTING_OPERATIONS), *topics, "--topic", OFFSETS_TOPIC)
+        yield (*_operations(_INSPECTING_OPERATIONS), "--cluster")
 
 
 def _operations(names: Iterable[str]) -> tuple[str, ...]:

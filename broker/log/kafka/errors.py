@@ -71,7 +71,7 @@ def translated(error: BaseException, doing: str) -> CustodyError:
     if isinstance(error, _REFUSED_PERMISSIONS):
         return LogUnavailableError(
             f"the log's brokers do not let this user do it while {doing} ({name}); grant it: "
-            "`custody topics acls --tenant` prints what each tenant needs"
+            "`custody topics acls --tenant NAME` prints what each role needs"
         )
     if isinstance(error, _TOO_FEW_REPLICAS):
         return LogUnavailableError(

@@ -21,7 +21,10 @@ class PartitionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicFacts:
-    """A topic as it is. `settings` are the values in force; `own` names those that are set on the topic itself."""
+    """A topic as it is. `settings` are the values in force, none where the cluster refuses to tell.
+
+    `own` names those that are set on the topic itself.
+    """
 
     name: str
     partitions: tuple[PartitionFacts, ...]

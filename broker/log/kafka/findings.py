@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from broker.log.kafka.options import KafkaLogOptions
 
 _APPLY = "custody topics apply"
+_GRANT = "custody topics acls --tenant NAME --role operator"
 _SHOWN = 3
 
 
@@ -38,12 +39,14 @@ def judge(
         *_brokers(facts, options, grave),
         *_offsets(facts, specs, options),
         *_missing(specs, facts),
+        *_untold(there),
         *_partition_counts(there),
         *_replicas(facts, [topic for _, topic in there], options, grave),
         *_settings(there, options, erase_after_seconds),
     ]
     if not any(one.level == "problem" for one in found):
-        message = f"{len(facts.brokers)} brokers, {len(there)} topics: nothing breaks a promise"
+        breaks = "nothing breaks a promise" if None not in facts.brokers.values() else "nothing told breaks a promise"
+        message = f"{len(facts.brokers)} brokers, {len(there)} topics: {breaks}"
         found.insert(0, Finding(level="ok", subject="log", message=message))
     return found
 
@@ -70,7 +73,7 @@ def _brokers(facts: ClusterFacts, options: KafkaLogOptions, grave: str) -> Itera
     silent = [broker for broker, settings in facts.brokers.items() if settings is None]
     if silent:
         message = f"{_listed(silent)} did not tell their settings"
-        remedy = "let this user DescribeConfigs on the cluster, or look yourself"
+        remedy = f"let this user DescribeConfigs on the cluster ({_GRANT}), or look yourself"
         yield Finding(level="warning", subject="brokers", message=message, remedy=remedy)
     told = {broker: settings for broker, settings in facts.brokers.items() if settings is not None}
     yield from _creating_by_accident(told)
@@ -109,8 +112,11 @@ def _offsets(facts: ClusterFacts, specs: Sequence[TopicSpec], options: KafkaLogO
     """What the groups' own places are kept in."""
     wanted = min(options.replication, 3)
     planned = [_number(one.get("offsets.topic.replication.factor")) for one in facts.brokers.values() if one]
-    replication = facts.offsets.replication if facts.offsets else min([n for n in planned if n], default=wanted)
-    if replication < wanted:
+    replication = facts.offsets.replication if facts.offsets else min([n for n in planned if n], default=None)
+    if replication is None:
+        message = "is not shown to this user, nor how many replicas it is to have"
+        yield Finding(level="problem", subject=OFFSETS_TOPIC, message=message, remedy=f"let it Describe it: {_GRANT}")
+    elif replication < wanted:
         message = f"has {replication} replicas: with a broker the groups forget how far they read, and read all again"
         remedy = f"kafka-reassign-partitions.sh; and offsets.topic.replication.factor={wanted} before it is made"
         yield Finding(level="problem", subject=OFFSETS_TOPIC, message=message, remedy=remedy)
@@ -134,6 +140,13 @@ def _missing(specs: Sequence[TopicSpec], facts: ClusterFacts) -> Iterator[Findin
     if missing:
         message = f"{len(missing)} of {len(specs)} are missing: {_listed(missing)}"
         yield Finding(level="problem", subject="topics", message=message, remedy=_APPLY)
+
+
+def _untold(there: Sequence[tuple[TopicSpec, TopicFacts]]) -> Iterator[Finding]:
+    untold = [topic.name for _, topic in there if not topic.settings]
+    if untold:
+        message = f"the settings of {_listed(untold)} are not told to this user: they may break any promise"
+        yield Finding(level="problem", subject="topics", message=message, remedy=f"let it DescribeConfigs: {_GRANT}")
 
 
 def _partition_counts(there: Sequence[tuple[TopicSpec, TopicFacts]]) -> Iterator[Finding]:

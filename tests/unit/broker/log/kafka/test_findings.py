@@ -158,6 +158,21 @@ def test_brokers_that_do_not_tell_their_settings_are_named() -> None:
     facts = cluster()
     said = the_one(replace(facts, brokers={**facts.brokers, 3: None}), "warning")
     assert "3 did not tell their settings" in said
+    told = judge(replace(facts, brokers={3: None}), SPECS, options=OPTIONS, strict=False, erase_after_seconds={})
+    assert "nothing told breaks a promise" in told[0].message
+
+
+def test_a_topic_that_does_not_tell_its_settings_may_break_any_promise() -> None:
+    said = the_one(cluster(replace(topic(), settings={}, own=frozenset())))
+    assert f"the settings of {MESSAGES.name} are not told to this user" in said
+    assert "--role operator" in said
+
+
+def test_replicas_of_the_groups_places_that_nobody_tells_are_a_problem() -> None:
+    silent = {1: None, 2: None, 3: None}
+    told = found(replace(cluster(), brokers=silent, offsets=None))
+    assert [(one.level, one.subject) for one in told] == [("warning", "brokers"), ("problem", "__consumer_offsets")]
+    assert [one.level for one in found(replace(cluster(), brokers=silent))] == ["warning"]
 
 
 def test_few_replicas_of_the_groups_places_are_named() -> None:
