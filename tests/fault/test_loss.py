@@ -12,15 +12,18 @@ from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 
 
-async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenStage, fault_seed: int) -> None:
+async def test_a_loss_stops_its_partition_until_it_is_accepted(
+    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
     chance = random.Random(fault_seed)
-    async with open_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         before = await stage.settled()
