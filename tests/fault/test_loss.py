@@ -7,7 +7,9 @@ import random
 from typing import TYPE_CHECKING
 
 from broker.core.model import Kind
-from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, topic_name
+from broker.workers.archive import GROUP
+from broker.workers.lag import look
 from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
@@ -37,6 +39,7 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(
 
         archive = await stage.employ("archive", ("archive",))
         await stage.until("the partition is stopped", lambda: _stopped(stage, {name: "offset_gap"}))
+        await stage.until("all other partitions are read", lambda: _behind(stage, {place}))
         assert (await stage.account()).lost == 0
         await _lag_tells(stage, place, first, upto, end)
         await _refuses_anything_else(stage, name, first, upto)
@@ -130,6 +133,15 @@ async def _longest_unread(stage: Stage) -> tuple[TopicPartition, int, int]:
     place = max(spans, key=lambda one: spans[one][1] - spans[one][0])
     assert spans[place][1] - spans[place][0] > 2, "too little was sent"
     return place, *spans[place]
+
+
+async def _behind(stage: Stage, expected: set[TopicPartition]) -> bool:
+    """Whether the store is behind the log in these partitions and in no other."""
+    if stage.provider.pending:
+        return False
+    topics = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
+    found = await look(stage.log, stage.store, GROUP, topics)
+    return {one.place for one in found if one.entries} == expected
 
 
 async def _stopped(stage: Stage, expected: dict[str, str]) -> bool:
