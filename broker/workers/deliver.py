@@ -36,6 +36,7 @@ Mended = Callable[[frozenset[TopicPartition]], Awaitable[Mapping[TopicPartition,
 _MENDED_BY_REGISTRY = frozenset({UnregisteredError.code})
 _MENDED_ELSEWHERE = frozenset({OffsetGapError.code, LogChangedError.code})
 _BEATS_BEFORE_RESUMING = 4
+_MOST_DOUBLINGS = 6
 
 logger = structlog.get_logger(__name__)
 
@@ -63,6 +64,8 @@ class Delivery:
     """One worker's loop over one subscription.
 
     `mended` looks again at partitions that stopped for what the log lost: an operator may have seen to it meanwhile.
+    One that stopped for its many dead letters is tried again, less and less often, and sets nothing more aside until
+    an entry of it comes through.
     """
 
     worker: str
@@ -76,6 +79,8 @@ class Delivery:
     idle_wait_seconds: float = 0.5
     pulse: Pulse = field(default_factory=Pulse)
     _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
+    _tries: Counter[TopicPartition] = field(default_factory=Counter)
+    _try_at: dict[TopicPartition, int] = field(default_factory=dict)
     _uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
     _resume_at: int = 0
 
@@ -98,11 +103,11 @@ class Delivery:
             await self.subscription.close()
 
     async def _resume_mended(self) -> None:
-        """Goes on with partitions that stopped for what others mend: the registry, the log, or who accepts a loss."""
+        """Goes on with partitions that stopped for what others mend: registry, log, store, or who accepts a loss."""
         if not self.pulse.stopped or self.pulse.beats < self._resume_at:
             return
         self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
-        mended = self._stopped_for(_MENDED_BY_REGISTRY)
+        mended = self._stopped_for(_MENDED_BY_REGISTRY) | self._tried_again()
         for place, offset in (await self._mended_elsewhere()).items():
             logger.info(
                 "partition goes on",
@@ -128,24 +133,39 @@ class Delivery:
             logger.warning("can't look", action="delivery.mended", worker=self.worker, code=error.code)
             return {}
 
+    def _tried_again(self) -> frozenset[TopicPartition]:
+        """Those that stopped for their many dead letters, when it is time to see whether the next entry comes through."""
+        limited = self._stopped_for(frozenset({DeadLetterLimitError.code}))
+        return frozenset(place for place in limited if self.pulse.beats >= self._try_at.get(place, 0))
+
     def _stopped_for(self, codes: frozenset[str]) -> frozenset[TopicPartition]:
         return frozenset(place for place, code in self.pulse.stopped.items() if code in codes)
 
     def stop_partition(self, place: TopicPartition, error: Exception) -> None:
         """Fetches nothing more of a partition, and says why: a person has to look."""
-        self.pulse.stopped[place] = code_of(error)
+        code = self.pulse.stopped[place] = code_of(error)
         self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
         self.subscription.pause(frozenset({place}))
-        self.metrics.count("custody.delivery.stopped", worker=self.worker, code=code_of(error))
-        logger.error(
+        tried_again = code == DeadLetterLimitError.code and self._put_off(place)
+        if not tried_again:
+            self.metrics.count("custody.delivery.stopped", worker=self.worker, code=code)
+        say = logger.info if tried_again else logger.error
+        say(
             "partition stopped",
             action="delivery.stopped",
             worker=self.worker,
             topic=place.topic,
             partition=place.partition,
-            code=code_of(error),
-            why=str(error) if code_of(error) != "unexpected" else type(error).__name__,
+            code=code,
+            why=str(error) if code != "unexpected" else type(error).__name__,
         )
+
+    def _put_off(self, place: TopicPartition) -> bool:
+        """Whether it was tried again since it stopped; the next time it will be twice as late."""
+        tries = self._tries[place]
+        self._tries[place] = tries + 1
+        self._try_at[place] = self.pulse.beats + _BEATS_BEFORE_RESUMING * 2 ** min(tries, _MOST_DOUBLINGS)
+        return tries > 0
 
     def _fetch_task(self) -> asyncio.Task[Sequence[LogEntry]]:
         return asyncio.create_task(self._fetch(), name=f"{self.worker}.fetch")
@@ -286,6 +306,7 @@ class Delivery:
         for entry in batch:
             done[entry.place] = entry.offset + 1
             self._in_a_row.pop(entry.place, None)
+            self._tries.pop(entry.place, None)
         self.metrics.count("custody.delivery.entries", len(batch), worker=self.worker)
 
     async def _commit(self, done: dict[TopicPartition, int]) -> None:
