@@ -120,6 +120,7 @@ class Runner:
         )
 
     async def _archive(self) -> None:
+        workers = self.settings.workers
         log, store = await self.log(), await self._records()
         keeper = archive.Archive(
             log=log,
@@ -143,7 +144,8 @@ class Runner:
             clock=app.now,
             assignment=lambda: subscription.assignment,
             stop=self.stop,
-            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
+            alarm_seconds=workers.lag_alarm_seconds or self.settings.retention_days * _DAY_SECONDS / 2,
+            poll_seconds=workers.lag_poll_seconds,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(watching.run())

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from broker.core.errors import RetryableError
+from broker.core.errors import RetryableError, StoreUnavailableError
 from broker.core.lag import lag_of, position
 from broker.core.metrics import Metrics
-from broker.core.ports import Clock, EventLog, RecordStore
+from broker.core.ports import NOTHING_KEPT, Clock, EventLog, RecordStore
 from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, split_topic
 from broker.workers.archive import GROUP as ARCHIVE
 from broker.workers.claim import GROUP as CLAIM
@@ -23,9 +23,10 @@ from broker.workers.media.fetcher import GROUP as FETCH
 from broker.workers.media.scan import GROUP as MEDIA
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from broker.core.lag import PartitionLag
+    from broker.core.ports import Progress
 
 READ_BY: Mapping[str, Sequence[Stream]] = {
     ARCHIVE: ARCHIVED_STREAMS,
@@ -41,16 +42,19 @@ logger = structlog.get_logger(__name__)
 
 async def look(
     log: EventLog,
-    store: RecordStore,
+    store: RecordStore | None,
     group: str,
     topics: Sequence[str],
     *,
     of: Collection[TopicPartition] | None = None,
 ) -> Sequence[PartitionLag]:
-    """How far a group is behind in each partition of these topics, or in those of them that are named."""
+    """How far a group is behind in each partition of these topics, or in those of them that are named.
+
+    Without a store, by what the group committed.
+    """
     bounds = await log.bounds(topics)
     committed = await log.committed(group, topics)
-    progress = await store.progress(log.identity, topics) if group == ARCHIVE else {}
+    progress = await _progress(log, store, bounds) if group == ARCHIVE and store is not None else {}
     found: list[PartitionLag] = []
     for place in sorted(bounds if of is None else bounds.keys() & set(of)):
         limits = bounds[place]
@@ -70,11 +74,22 @@ async def look(
     return found
 
 
+async def _progress(
+    log: EventLog, store: RecordStore, places: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, Progress]:
+    """Where the store stands: at nothing where it kept nothing yet, unless this log is still to be adopted."""
+    topics = sorted({place.topic for place in places})
+    others = await store.other_logs(log.identity, topics)
+    nothing = {place: NOTHING_KEPT for place in places if place.topic not in others}
+    return nothing | dict(await store.progress(log.identity, topics))
+
+
 @dataclass(slots=True, kw_only=True)
 class LagWatch:
     """Tells every `poll_seconds`, until `stop`, how far this worker's own partitions are behind.
 
-    Raises an alarm once entries have waited for `alarm_seconds`, long before retention takes them.
+    Raises an alarm once entries have waited for `alarm_seconds`, long before retention takes them. While the store is
+    away, which is when they wait, it tells by what the group committed.
     """
 
     log: EventLog
@@ -103,10 +118,16 @@ class LagWatch:
         """One look."""
         places = self.assignment()
         topics = sorted({place.topic for place in places})
-        found = await look(self.log, self.store, ARCHIVE, topics, of=places) if topics else ()
+        found = await self._look(topics, places) if topics else ()
         self._tell(found)
         self._alarm(found)
         await self._tell_dead()
+
+    async def _look(self, topics: Sequence[str], places: Collection[TopicPartition]) -> Sequence[PartitionLag]:
+        try:
+            return await look(self.log, self.store, ARCHIVE, topics, of=places)
+        except StoreUnavailableError:
+            return await look(self.log, None, ARCHIVE, topics, of=places)
 
     def _tell(self, found: Sequence[PartitionLag]) -> None:
         entries, ages = Counter[tuple[str, str]](), defaultdict[tuple[str, str], float](float)

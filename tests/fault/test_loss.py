@@ -19,19 +19,25 @@ if TYPE_CHECKING:
     from tests.stage.stage import Stage
 
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
+_WHY = ("--why", "no copy of it is left", "--by", "Kim")
+_WATCHFUL = {"workers": {"lag_poll_seconds": 0.2, "lag_alarm_seconds": 1.0}}
 
 
 async def test_a_loss_stops_its_partition_until_it_is_accepted(
     open_either_stage: OpenStage, fault_log: Log, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    options = StageOptions(seed=fault_seed, log=fault_log, processes=_APART, overrides=_WATCHFUL)
+    async with open_either_stage(options) as stage:
         await stage.start()
         await stage.play()
         before = await stage.settled()
-        await stage.dismiss("archive")
+        await stage.servers.refuse("records")
         await stage.play(60)
         await stage.until("the provider is done", lambda: _delivered(stage))
+        await stage.until("an alarm is raised", lambda: _alarmed(stage))
+        await stage.dismiss("archive")
+        await stage.servers.accept("records")
         place, first, end = await _longest_unread(stage)
         upto = end if fault_seed % 2 == 0 else chance.randint(first + 1, end - 1)
         await stage.log.trim(place, upto)
@@ -46,7 +52,7 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(
         assert await _stopped(stage, {name: "offset_gap"})
 
         arguments = ("gap", "accept", name, "--from", str(first), "--to", str(upto))
-        code, said = await stage.command(*arguments, "--why", "no copy of it is left", "--by", "Kim", "--json")
+        code, said = await stage.command(*arguments, *_WHY, "--json")
         assert code == 0, said
         gap_record_id = json.loads(said)["record"]
         await stage.play()
@@ -65,6 +71,48 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(
         code, said = await stage.command(*arguments, "--why", "again")
         assert code == 2, said
         assert b"no loss to accept" in said
+
+
+async def test_what_was_lost_before_anything_was_kept_is_no_less_a_loss(
+    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
+    chance = random.Random(fault_seed)
+    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+        await stage.start("edge")
+        await stage.play(60)
+        await stage.until("the provider is done", lambda: _delivered(stage))
+        place, end = await _longest(stage)
+        upto = end if fault_seed % 2 == 0 else chance.randint(1, end - 1)
+        await stage.log.trim(place, upto)
+        name = f"{place.topic}/{place.partition}"
+
+        await stage.start("archive", "rest")
+        await stage.until("all other partitions are read", lambda: _behind(stage, {place}))
+        assert await _stopped(stage, {name: "offset_gap"})
+        await _lag_tells(stage, place, 0, upto, end)
+        code, said = await stage.command("gap", "accept", name, "--from", "0", "--to", str(upto), *_WHY)
+        assert code == 0, said
+        await stage.play()
+        await stage.until("all else is kept", lambda: _only_lost(stage, upto))
+
+        account = await stage.account()
+        assert (account.lost, account.gaps_by_cause["lost"]) == (upto, 1)
+        assert account.accepted == account.kept + account.duplicates + account.variants + account.lost
+        assert stage.actors["archive"].starts == 1
+
+
+async def _longest(stage: Stage) -> tuple[TopicPartition, int]:
+    """The partition of messages with the most in it, and how much that is."""
+    bounds = await stage.log.bounds([topic_name(tenant, Stream.MESSAGES) for tenant in TENANTS])
+    place = max(bounds, key=lambda one: bounds[one].end)
+    assert bounds[place].end > 1, "too little was sent"
+    return place, bounds[place].end
+
+
+async def _alarmed(stage: Stage) -> bool:
+    """Whether the archive worker says that messages or statuses wait for long."""
+    lines = [json.loads(line) for line in stage.actors["archive"].log.read_text().splitlines() if line.startswith("{")]
+    return any(one.get("action") == "lag.alarm" for one in lines)
 
 
 async def _lag_tells(stage: Stage, place: TopicPartition, first: int, upto: int, end: int) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
 from backends.memory import MemoryRecords
+from broker.core.errors import StoreUnavailableError
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
@@ -75,13 +77,13 @@ async def scene(database: str, seed: int) -> AsyncIterator[Scene]:
 
 async def test_nothing_is_behind_at_first(scene: Scene) -> None:
     found = await scene.look()
-    assert (found.end, found.kept_to, found.committed, found.entries, found.oldest_at) == (0, None, None, 0, None)
+    assert (found.end, found.kept_to, found.committed, found.entries, found.oldest_at) == (0, 0, None, 0, None)
 
 
 async def test_what_is_not_kept_yet_is_counted_from_the_store(scene: Scene) -> None:
     await scene.send(5)
     first = await scene.look()
-    assert (first.entries, first.kept_to) == (5, None)
+    assert (first.entries, first.kept_to) == (5, 0)
     await scene.keep(3)
     found = await scene.look()
     assert (found.end, found.kept_to, found.entries, found.lost, found.stopped) == (5, 3, 2, 0, None)
@@ -99,6 +101,13 @@ async def test_what_the_log_lost_is_told_as_what_stops_it(scene: Scene) -> None:
     await scene.log.trim(PLACE, 9)
     found = await scene.look()
     assert (found.entries, found.lost, found.stopped, found.oldest_at) == (7, 7, "offset_gap", None)
+
+
+async def test_what_the_log_lost_before_anything_was_kept_is_told_too(scene: Scene) -> None:
+    await scene.send(5)
+    await scene.log.trim(PLACE, 2)
+    found = await scene.look()
+    assert (found.kept_to, found.entries, found.lost, found.stopped) == (0, 5, 2, "offset_gap")
 
 
 async def test_a_log_that_is_behind_its_store_is_another_one(scene: Scene) -> None:
@@ -155,6 +164,28 @@ async def test_an_alarm_is_raised_once_entries_wait_for_long_and_again_if_they_d
     await scene.send(1)
     scene.desk.time.pass_(days=1)
     assert await alarms(watch) == [(TOPIC, 0, 1)]
+
+
+async def test_an_alarm_is_raised_also_while_the_store_is_away(scene: Scene) -> None:
+    watch = watching(scene, Gauges(), lambda: frozenset({PLACE}))
+    await scene.send(3)
+    await scene.keep(1)
+    (oldest,) = await scene.log.read(PLACE, 0, max_entries=1)
+    scene.desk.time.now = oldest.appended_at + timedelta(seconds=101)
+    watch.store = _Away(scene.desk.time)
+    with capture_logs() as logs, pytest.raises(StoreUnavailableError):
+        await watch.look()
+    assert [one["entries"] for one in logs if one.get("action") == "lag.alarm"] == [3], "nothing is committed yet"
+
+
+class _Away(MemoryRecords):
+    """A store that does not answer."""
+
+    async def other_logs(self, log: str, topics: Sequence[str]) -> NoReturn:
+        raise StoreUnavailableError(f"{log}, {topics}: the store is away")
+
+    async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> NoReturn:
+        raise StoreUnavailableError(f"{tenant}, {settled}: the store is away")
 
 
 def watching(scene: Scene, gauges: Gauges, assignment: Callable[[], frozenset[TopicPartition]]) -> LagWatch:
