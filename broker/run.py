@@ -239,13 +239,14 @@ class Runner:
         patience_seconds: float = 0.0,
     ) -> None:
         """Turns a worker's loop, and watches that each of its partitions moves on, and how far it is behind."""
+        workers = self.settings.workers
         moving = watch.Watch(
             log=log,
             group=group,
             subscription=reader.subscription,
             pulse=reader.pulse,
             stop=self.stop,
-            poll_seconds=self.settings.workers.frozen_after_seconds / _LOOKS_BEFORE_FROZEN,
+            poll_seconds=workers.frozen_after_seconds / _LOOKS_BEFORE_FROZEN,
             monotonic=time.monotonic,
             patience_seconds=patience_seconds,
             reached=reached,
@@ -258,7 +259,8 @@ class Runner:
             clock=app.now,
             assignment=lambda: reader.subscription.assignment,
             stop=self.stop,
-            alarm_seconds=self.settings.retention_days * _DAY_SECONDS / 2,
+            alarm_seconds=workers.lag_alarm_seconds or self.settings.retention_days * _DAY_SECONDS / 2,
+            poll_seconds=workers.lag_poll_seconds,
             pulse=reader.pulse,
         )
         async with asyncio.TaskGroup() as tasks:

@@ -194,7 +194,10 @@ class WhatsAppCloudSettings(BaseModel):
 
 
 class WorkerSettings(BaseModel):
-    """How the workers pace themselves. The defaults suit one machine; times are in seconds."""
+    """How the workers pace themselves. The defaults suit one machine; times are in seconds.
+
+    `lag_alarm_seconds`: when entries have waited for so long, an alarm is raised; half of `retention_days` by default.
+    """
 
     model_config = _SECTION
 
@@ -210,6 +213,8 @@ class WorkerSettings(BaseModel):
     relay_batch: int = Field(default=500, ge=1, le=100_000, examples=[500])
     relay_poll_seconds: float = Field(default=0.25, gt=0, le=3600, examples=[0.25])
     claim_poll_seconds: float = Field(default=30.0, gt=0, le=86_400, examples=[30])
+    lag_poll_seconds: float = Field(default=15.0, gt=0, le=3600, examples=[15])
+    lag_alarm_seconds: float | None = Field(default=None, gt=0, examples=[86_400])
     tidy_poll_seconds: float = Field(default=300.0, gt=0, le=86_400, examples=[300])
     frozen_after_seconds: float = Field(default=120.0, ge=1, le=86_400, examples=[120])
     witness_seconds: float = Field(default=900.0, gt=0, le=86_400, examples=[900])

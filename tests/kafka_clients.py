@@ -11,7 +11,7 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
 
 @asynccontextmanager
@@ -42,6 +42,17 @@ async def clear(bootstrap: Sequence[str]) -> None:
     async with admin_client(bootstrap) as admin:
         while names := [name for name in await admin.list_topics() if name.startswith("custody.")]:
             await admin.delete_topics(names)
+
+
+async def alter_offsets(bootstrap: Sequence[str], group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+    """Sets a group's offsets, by (topic, partition); the brokers refuse while the group has members."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=list(bootstrap), group_id=group, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        consumer.assign([TopicPartition(*place) for place in offsets])
+        await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+    finally:
+        await consumer.stop()
 
 
 async def allow(bootstrap: Sequence[str], principal: str, topic: str, operation: Literal["read", "write"]) -> None:

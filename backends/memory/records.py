@@ -16,6 +16,7 @@ from broker.core.losses import plan_loss
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
 from broker.core.ports import (
+    NOTHING_KEPT,
     Clock,
     DeadEntry,
     KeptPart,
@@ -72,7 +73,7 @@ class MemoryRecords:
         plan = plan_loss(
             loss,
             gap,
-            progress=self.tables.progress.get((loss.log, loss.place)),
+            progress=self.tables.progress.get((loss.log, loss.place), NOTHING_KEPT),
             known=(envelope.tenant, envelope.record_id) in self.tables.records,
             now=now,
         )

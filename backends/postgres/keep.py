@@ -18,6 +18,7 @@ from backends.postgres.sql import query
 from broker.core.errors import LogChangedError
 from broker.core.losses import plan_loss
 from broker.core.plan import lookup, plan_keep
+from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.topics import TopicPartition, split_topic
 
@@ -155,7 +156,7 @@ async def accept_loss(connection: Connection, loss: Loss, gap: Record, now: date
     progress = await _lock_progress(connection, loss.log, [loss.place])
     key = (gap.envelope.tenant, gap.envelope.record_id)
     existing = await _find_existing(connection, [key])
-    plan = plan_loss(loss, gap, progress=progress.get(loss.place), known=key in existing, now=now)
+    plan = plan_loss(loss, gap, progress=progress.get(loss.place, NOTHING_KEPT), known=key in existing, now=now)
     if plan.progress:
         await _carry_out(connection, loss.log, plan, now)
 

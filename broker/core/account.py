@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from broker.core.erasure import OPEN_STATES, TargetState
-from broker.core.ports import Progress
+from broker.core.ports import NOTHING_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +85,7 @@ class Account:
 
 def draw(tally: Tally, bounds: Mapping[TopicPartition, Bounds]) -> Account:
     """The account of one tenant, from the store's snapshot and the offsets of its accounted topics."""
-    at = {place: tally.progress.get(place) or Progress(start=b.first, next=b.first) for place, b in bounds.items()}
+    at = {place: tally.progress.get(place, NOTHING_KEPT) for place in bounds}
     counted = [*at.values(), *tally.before]
     before = sum(one.next - one.start for one in tally.before)
     redriven = sum(one.redriven for one in counted)

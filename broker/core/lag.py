@@ -24,7 +24,7 @@ class PartitionLag:
         first: the first offset that the log still has.
         end: the offset that its next entry will get.
         committed: the group's next offset, as the log has it; None where it committed nothing yet.
-        kept_to: the store's next offset; None where nothing of it was kept yet, or the group keeps nothing.
+        kept_to: the store's next offset; None where the group keeps nothing, or another log is still to be adopted.
         entries: how many are still to be read or, where the group keeps them, to be kept.
         lost: how many of these the log has lost.
         oldest_at: when the oldest of them that the log still has was appended; None where there is none.

@@ -39,18 +39,17 @@ def loss_at(
     return Loss(log=log, place=place, first=progress.next, end=following)
 
 
-def plan_loss(loss: Loss, gap: Record, *, progress: Progress | None, known: bool, now: datetime) -> KeepPlan:
+def plan_loss(loss: Loss, gap: Record, *, progress: Progress, known: bool, now: datetime) -> KeepPlan:
     """What accepting a loss writes: the gap record, and progress past it. Empty where it is accepted already.
 
     `known`: the gap record is there. `LossRefusedError`: progress is not where the loss begins.
     """
     if known:
         return KeepPlan()
-    if progress is None or progress.next != loss.first or loss.end <= loss.first:
-        at = "nowhere yet" if progress is None else f"at offset {progress.next}"
+    if progress.next != loss.first or loss.end <= loss.first:
         raise LossRefusedError(
-            f"{loss.place.topic}[{loss.place.partition}]: the store is {at}, so that {loss.first} to {loss.end} is not "
-            "what it lacks; nothing was written. Look again: custody lag"
+            f"{loss.place.topic}[{loss.place.partition}]: the store is at offset {progress.next}, so that {loss.first} "
+            f"to {loss.end} is not what it lacks; nothing was written. Look again: custody lag"
         )
     envelope = gap.envelope
     row = record_row(

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from broker.core import codec, identity
 from broker.core.errors import LogChangedError, OffsetGapError, UnstorableError
 from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Record, Relation
-from broker.core.ports import Answer, DeadLetter, ErasurePolicy, Progress
+from broker.core.ports import NOTHING_KEPT, Answer, DeadLetter, ErasurePolicy, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class _Planner:
 
     def add(self, arrived: Arrived) -> None:
         place, offset = place_of(arrived)
-        before = self.progress.get(place) or Progress(start=offset, next=offset)
+        before = self.progress.get(place, NOTHING_KEPT)
         if offset < before.next:
             self.plan.answers.append(self._replayed(arrived))
             return

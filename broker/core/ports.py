@@ -270,9 +270,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the store is in one partition. `start` is the first offset ever kept there.
+    """How far the store is in one partition.
 
-    Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
+    `start` is the first offset it was to keep there: 0, or where an adopted log began. Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
     `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that
     has taken this one's place: then nothing more is kept of this one.
     """
@@ -285,6 +285,10 @@ class Progress:
     keep_seq: int = 0
     last_event_id: str = ""
     successor: str | None = None
+
+
+NOTHING_KEPT = Progress(start=0, next=0)
+"""Of a partition that nothing was kept of yet. Entries begin at 0: what a log no longer has of them is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -706,6 +710,7 @@ class Connector(Protocol):
 
 
 __all__ = [
+    "NOTHING_KEPT",
     "Account",
     "Adoption",
     "Answer",

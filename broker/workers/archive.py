@@ -21,6 +21,7 @@ from broker.core.errors import FatalError, LogChangedError, MalformedEntryError,
 from broker.core.metrics import Metrics
 from broker.core.model import KeptNotice, Kind, Origin
 from broker.core.ports import (
+    NOTHING_KEPT,
     Arrived,
     Capabilities,
     Clock,
@@ -134,9 +135,10 @@ class Archive:
         Where the group never committed there is no wish, so that they are read from their first entry: what was kept
         there may not have been told of, and until something is committed they would seem to stand still.
         """
-        standing = await self._standing(places)
-        for place, others in (await self._from_other_logs(places - standing.keys())).items():
-            self._stop(place, _not_adopted(place, self.log.identity, others))
+        others = await self._from_other_logs(places)
+        for place, logs in others.items():
+            self._stop(place, _not_adopted(place, self.log.identity, logs))
+        standing = await self._standing(places - others.keys())
         for place, (progress, bounds) in standing.items():
             if not await self._is_same_log(place, progress, bounds):
                 self._stop(place, _changed(place, progress))
@@ -151,11 +153,8 @@ class Archive:
 
     async def mended(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Those of these stopped partitions whose log is, or is again, what the store goes on with; and from where."""
-        standing = await self._standing(places)
-        fresh = places - standing.keys()
-        adopted = fresh - (await self._from_other_logs(fresh)).keys()
-        firsts = await self.log.bounds(sorted({place.topic for place in adopted})) if adopted else {}
-        return {place: firsts[place].first for place in adopted & firsts.keys()} | {
+        standing = await self._standing(places - (await self._from_other_logs(places)).keys())
+        return {
             place: progress.next
             for place, (progress, bounds) in standing.items()
             if await self._is_same_log(place, progress, bounds) and await self._goes_on(place, progress, bounds)
@@ -163,17 +162,19 @@ class Archive:
 
     async def _from_other_logs(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, frozenset[str]]:
         """Those of these partitions that were kept from another log, whose place this one has not taken."""
-        if not places:
+        topics = sorted({place.topic for place in places})
+        fresh = places - (await self.store.progress(self.log.identity, topics)).keys()
+        if not fresh:
             return {}
-        others = await self.store.other_logs(self.log.identity, sorted({place.topic for place in places}))
-        return {place: others[place.topic] for place in places if place.topic in others}
+        others = await self.store.other_logs(self.log.identity, sorted({place.topic for place in fresh}))
+        return {place: others[place.topic] for place in fresh if place.topic in others}
 
     async def _standing(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, tuple[Progress, Bounds]]:
-        """Where the store and the log stand in those of these partitions that the store has seen."""
+        """Where the store and the log stand in those of these partitions that the log has."""
         topics = sorted({place.topic for place in places})
         progress = await self.store.progress(self.log.identity, topics)
         bounds = await self.log.bounds(topics)
-        return {place: (progress[place], bounds[place]) for place in places & progress.keys() & bounds.keys()}
+        return {place: (progress.get(place, NOTHING_KEPT), bounds[place]) for place in places & bounds.keys()}
 
     async def _is_same_log(self, place: TopicPartition, progress: Progress, bounds: Bounds) -> bool:
         if bounds.end < progress.next or progress.successor is not None:

@@ -38,6 +38,7 @@ _MENDED_BY_REGISTRY = frozenset({UnregisteredError.code})
 _MENDED_ELSEWHERE = frozenset({OffsetGapError.code, LogChangedError.code})
 _FETCHING, _HANDLING = "fetching", "handling"
 _BEATS_BEFORE_RESUMING = 4
+_MOST_DOUBLINGS = 6
 
 logger = structlog.get_logger(__name__)
 
@@ -65,6 +66,8 @@ class Delivery:
     """One worker's loop over one subscription.
 
     `mended` looks again at partitions that stopped for what the log lost: an operator may have seen to it meanwhile.
+    One that stopped for its many dead letters is tried again, less and less often, and sets nothing more aside until
+    an entry of it comes through.
     """
 
     worker: str
@@ -78,6 +81,8 @@ class Delivery:
     idle_wait_seconds: float = 0.5
     pulse: Pulse = field(default_factory=Pulse)
     _in_a_row: Counter[TopicPartition] = field(default_factory=Counter)
+    _tries: Counter[TopicPartition] = field(default_factory=Counter)
+    _try_at: dict[TopicPartition, int] = field(default_factory=dict)
     _uncommitted: dict[TopicPartition, int] = field(default_factory=dict)
     _resume_at: int = 0
     _waits: dict[str, str] = field(default_factory=dict)
@@ -103,11 +108,11 @@ class Delivery:
             await self.subscription.close()
 
     async def _resume_mended(self) -> None:
-        """Goes on with partitions that stopped for what others mend: the registry, the log, or who accepts a loss."""
+        """Goes on with partitions that stopped for what others mend: registry, log, store, or who accepts a loss."""
         if not self.pulse.stopped or self.pulse.beats < self._resume_at:
             return
         self._resume_at = self.pulse.beats + _BEATS_BEFORE_RESUMING
-        mended = self._stopped_for(_MENDED_BY_REGISTRY)
+        mended = self._stopped_for(_MENDED_BY_REGISTRY) | self._tried_again()
         for place, offset in (await self._mended_elsewhere()).items():
             logger.info(
                 "partition goes on",
@@ -133,6 +138,11 @@ class Delivery:
             logger.warning("can't look", action="delivery.mended", worker=self.worker, code=error.code)
             return {}
 
+    def _tried_again(self) -> frozenset[TopicPartition]:
+        """Those that stopped for their many dead letters, when it is time to see whether an entry comes through."""
+        limited = self._stopped_for(frozenset({DeadLetterLimitError.code}))
+        return frozenset(place for place in limited if self.pulse.beats >= self._try_at.get(place, 0))
+
     def _stopped_for(self, codes: frozenset[str]) -> frozenset[TopicPartition]:
         return frozenset(place for place, code in self.pulse.stopped.items() if code in codes)
 
@@ -146,7 +156,15 @@ class Delivery:
             subscription=self.subscription,
             pulse=self.pulse,
             metrics=self.metrics,
+            again=isinstance(error, DeadLetterLimitError) and self._put_off(place),
         )
+
+    def _put_off(self, place: TopicPartition) -> bool:
+        """Whether it was tried again since it stopped; the next time it will be twice as late."""
+        tries = self._tries[place]
+        self._tries[place] = tries + 1
+        self._try_at[place] = self.pulse.beats + _BEATS_BEFORE_RESUMING * 2 ** min(tries, _MOST_DOUBLINGS)
+        return tries > 0
 
     def _fetch_task(self) -> asyncio.Task[Sequence[LogEntry]]:
         return asyncio.create_task(self._fetch(), name=f"{self.worker}.fetch")
@@ -303,6 +321,7 @@ class Delivery:
         for entry in batch:
             done[entry.place] = entry.offset + 1
             self._in_a_row.pop(entry.place, None)
+            self._tries.pop(entry.place, None)
         self.metrics.count("custody.delivery.entries", len(batch), worker=self.worker)
 
     async def _commit(self, done: dict[TopicPartition, int]) -> None:

@@ -17,14 +17,23 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 
-def halt(
-    place: TopicPartition, error: Exception, *, worker: str, subscription: Subscription, pulse: Pulse, metrics: Metrics
+def halt(  # noqa: PLR0913 - what stops, why, and whom to tell
+    place: TopicPartition,
+    error: Exception,
+    *,
+    worker: str,
+    subscription: Subscription,
+    pulse: Pulse,
+    metrics: Metrics,
+    again: bool = False,
 ) -> None:
-    """Fetches nothing more of a partition, and says why: a person has to look."""
+    """Fetches nothing more of a partition, and says why: a person has to look, and was told so if it stops `again`."""
     pulse.stopped[place] = code_of(error)
     subscription.pause(frozenset({place}))
-    metrics.count("custody.delivery.stopped", worker=worker, code=code_of(error))
-    logger.error(
+    if not again:
+        metrics.count("custody.delivery.stopped", worker=worker, code=code_of(error))
+    say = logger.info if again else logger.error
+    say(
         "partition stopped",
         action="delivery.stopped",
         worker=worker,

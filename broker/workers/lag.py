@@ -13,7 +13,7 @@ import structlog
 from broker.core.errors import RetryableError, StoreUnavailableError
 from broker.core.lag import lag_of, position
 from broker.core.metrics import GaugeName, Metrics
-from broker.core.ports import Clock, EventLog, RecordStore
+from broker.core.ports import NOTHING_KEPT, Clock, EventLog, RecordStore
 from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, split_topic
 from broker.workers.archive import GROUP as ARCHIVE
 from broker.workers.claim import GROUP as CLAIM
@@ -23,9 +23,10 @@ from broker.workers.media.fetcher import GROUP as FETCH
 from broker.workers.media.scan import GROUP as MEDIA
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from broker.core.lag import PartitionLag
+    from broker.core.ports import Progress
 
 READ_BY: Mapping[str, Sequence[Stream]] = {
     ARCHIVE: ARCHIVED_STREAMS,
@@ -60,7 +61,7 @@ async def look(
     """
     bounds = await log.bounds(topics)
     committed = await log.committed(group, topics)
-    progress = await store.progress(log.identity, topics) if store is not None and group == ARCHIVE else {}
+    progress = await _progress(log, store, bounds) if store is not None and group == ARCHIVE else {}
     found: list[PartitionLag] = []
     for place in sorted(bounds if of is None else bounds.keys() & set(of)):
         limits = bounds[place]
@@ -78,6 +79,16 @@ async def look(
             )
         )
     return found
+
+
+async def _progress(
+    log: EventLog, store: RecordStore, places: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, Progress]:
+    """Where the store stands: at nothing where it kept nothing yet, unless this log is still to be adopted."""
+    topics = sorted({place.topic for place in places})
+    others = await store.other_logs(log.identity, topics)
+    nothing = {place: NOTHING_KEPT for place in places if place.topic not in others}
+    return nothing | dict(await store.progress(log.identity, topics))
 
 
 _Labels = tuple[tuple[str, str], ...]

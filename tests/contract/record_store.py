@@ -165,12 +165,13 @@ class KeepContract:
         assert outcomes(answers) == ["stored"] * 4
         assert (await tally_of(bench)).kept == 7
 
-    async def test_the_first_batch_may_begin_anywhere(self, bench: Bench) -> None:
+    async def test_the_first_batch_begins_with_the_first_entry_there_ever_was(self, bench: Bench) -> None:
         bench.desk.ends[MESSAGES] = 40
-        await bench.store.keep([bench.desk.arrive(bench.desk.text())])
-        progress = await progress_of(bench)
-        assert progress is not None
-        assert (progress.start, progress.next) == (40, 41)
+        late = bench.desk.arrive(bench.desk.text())
+        with pytest.raises(OffsetGapError) as refused:
+            await bench.store.keep([late])
+        assert (refused.value.expected, refused.value.found) == (0, 40)
+        assert await progress_of(bench) is None
 
     async def test_a_gap_above_progress_is_refused_and_nothing_is_written(self, bench: Bench) -> None:
         desk = bench.desk

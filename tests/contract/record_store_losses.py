@@ -105,11 +105,19 @@ class LossContract:
         assert (await progress_of(bench), await tally_of(bench, buckets=True)) == before
         assert await bench.store.record(TENANT, gap.envelope.record_id) is None
 
-    async def test_of_a_partition_nobody_kept_from_no_loss_is_accepted(self, bench: Bench) -> None:
-        loss = Loss(log=LOG, place=MESSAGES, first=0, end=4)
-        with pytest.raises(LossRefusedError, match="nowhere yet"):
-            await bench.store.accept_loss(loss, gap_of(bench.desk, loss))
+    async def test_what_was_lost_before_anything_was_kept_is_accepted_too(self, bench: Bench) -> None:
+        desk = bench.desk
+        loss = lose(desk, 4)
+        later = Loss(log=LOG, place=MESSAGES, first=1, end=4)
+        with pytest.raises(LossRefusedError, match="at offset 0"):
+            await bench.store.accept_loss(later, gap_of(desk, later))
         assert await progress_of(bench) is None
+        await bench.store.accept_loss(loss, gap_of(desk, loss))
+        await keep(bench, desk.text())
+        assert await progress_of(bench) is not None
+        account = await account_of(bench)
+        assert (account.accepted, account.kept, account.lost, account.unprocessed) == (5, 1, 4, 0)
+        assert account.problems() == ["lost is 4, not 0"]
 
     async def test_what_was_lost_and_comes_back_is_a_replay_and_not_kept(self, bench: Bench) -> None:
         desk = bench.desk

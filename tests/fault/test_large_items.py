@@ -6,12 +6,16 @@ import random
 from typing import TYPE_CHECKING
 
 from broker.core.codec import BLOB_ENCODING
+from broker.core.ports import NewEntry
 from connectors.simulator.ids import Customer, user_id_of
 from connectors.simulator.payloads import contents
+from tests.stage.entries import logged
 from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from broker.core.ports import LogEntry
+    from broker.demo.home import Log
     from connectors.simulator.draft import Draft
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
@@ -19,11 +23,6 @@ if TYPE_CHECKING:
 LIMIT = 8_192
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _WRITER = Customer(user_id=user_id_of("27000000077"), phone="27000000077", name="Long Writer")
-_SIZES = """
-SELECT max(octet_length(key) + octet_length(headers) + octet_length(value)) AS largest,
-       count(*) FILTER (WHERE position('longlong'::bytea IN value) > 0) AS long
-FROM custody_log.entries
-"""
 _KEPT = f"""
 SELECT count(*) FILTER (WHERE octet_length(content) > {LIMIT}) AS large,
        count(*) FILTER (WHERE encoding = '{BLOB_ENCODING}') AS references
@@ -32,13 +31,19 @@ FROM custody_pas.records
 _APART_PLACES = "SELECT count(*) FROM custody_blobs.blobs WHERE place LIKE '%/content-%' OR place LIKE '%/body-%'"
 
 
-async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_stage: OpenStage, fault_seed: int) -> None:
+async def test_what_is_over_the_logs_limit_is_kept_whole(
+    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
     chance = random.Random(fault_seed)
     known, unknown = TENANTS if fault_seed % 2 else reversed(TENANTS)
     options = StageOptions(
-        seed=fault_seed, processes=_APART, registered=(known,), overrides={"log": {"entry_bytes": LIMIT}}
+        seed=fault_seed,
+        log=fault_log,
+        processes=_APART,
+        registered=(known,),
+        overrides={"log": {"entry_bytes": LIMIT}},
     )
-    async with open_wide_stage(options) as stage:
+    async with open_either_wide_stage(options) as stage:
         await stage.start()
         sent = await _speak(stage, chance, known) + await _speak(stage, chance, unknown)
         await stage.until("only what nobody registered is left", lambda: _only_unclaimed(stage))
@@ -51,9 +56,9 @@ async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_stage: OpenSt
 
         assert account.dead == 0
         assert await stage.dead_letters() == 0
-        (log,) = await stage.servers.fetch("log", _SIZES)
-        assert log["largest"] <= LIMIT
-        assert log["long"] == 0
+        entries = [entry async for entry in logged(stage.log)]
+        assert max(_size(entry) for entry in entries) <= LIMIT
+        assert not any(b"longlong" in entry.value for entry in entries)
         (kept,) = await stage.servers.fetch("records", _KEPT)
         assert kept["references"] == 0
         assert kept["large"] == sent
@@ -132,6 +137,10 @@ async def _archive_waits(stage: Stage) -> bool:
     _, health = await stage.actors["archive"].health("workers")
     archive = health.get("archive") if isinstance(health, dict) else None
     return archive is not None and archive["waiting_for"] == "blobs_unavailable"
+
+
+def _size(entry: LogEntry) -> int:
+    return NewEntry(topic=entry.topic, key=entry.key, headers=entry.headers, value=entry.value).size
 
 
 async def _only_unclaimed(stage: Stage) -> bool:

@@ -7,26 +7,37 @@ import random
 from typing import TYPE_CHECKING
 
 from broker.core.model import Kind
-from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, topic_name
+from broker.workers.archive import GROUP
+from broker.workers.lag import look
 from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
+_WHY = ("--why", "no copy of it is left", "--by", "Kim")
+_WATCHFUL = {"workers": {"lag_poll_seconds": 0.2, "lag_alarm_seconds": 1.0}}
 
 
-async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenStage, fault_seed: int) -> None:
+async def test_a_loss_stops_its_partition_until_it_is_accepted(
+    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
     chance = random.Random(fault_seed)
-    async with open_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    options = StageOptions(seed=fault_seed, log=fault_log, processes=_APART, overrides=_WATCHFUL)
+    async with open_either_stage(options) as stage:
         await stage.start()
         await stage.play()
         before = await stage.settled()
-        await stage.dismiss("archive")
+        await stage.servers.refuse("records")
         await stage.play(60)
         await stage.until("the provider is done", lambda: _delivered(stage))
+        await stage.until("an alarm is raised", lambda: _alarmed(stage))
+        await stage.dismiss("archive")
+        await stage.servers.accept("records")
         place, first, end = await _longest_unread(stage)
         upto = end if fault_seed % 2 == 0 else chance.randint(first + 1, end - 1)
         await stage.log.trim(place, upto)
@@ -34,13 +45,14 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenS
 
         archive = await stage.employ("archive", ("archive",))
         await stage.until("the partition is stopped", lambda: _stopped(stage, {name: "offset_gap"}))
+        await stage.until("all other partitions are read", lambda: _behind(stage, {place}))
         assert (await stage.account()).lost == 0
         await _lag_tells(stage, place, first, upto, end)
         await _refuses_anything_else(stage, name, first, upto)
         assert await _stopped(stage, {name: "offset_gap"})
 
         arguments = ("gap", "accept", name, "--from", str(first), "--to", str(upto))
-        code, said = await stage.command(*arguments, "--why", "no copy of it is left", "--by", "Kim", "--json")
+        code, said = await stage.command(*arguments, *_WHY, "--json")
         assert code == 0, said
         gap_record_id = json.loads(said)["record"]
         await stage.play()
@@ -59,6 +71,48 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(open_stage: OpenS
         code, said = await stage.command(*arguments, "--why", "again")
         assert code == 2, said
         assert b"no loss to accept" in said
+
+
+async def test_what_was_lost_before_anything_was_kept_is_no_less_a_loss(
+    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
+    chance = random.Random(fault_seed)
+    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+        await stage.start("edge")
+        await stage.play(60)
+        await stage.until("the provider is done", lambda: _delivered(stage))
+        place, end = await _longest(stage)
+        upto = end if fault_seed % 2 == 0 else chance.randint(1, end - 1)
+        await stage.log.trim(place, upto)
+        name = f"{place.topic}/{place.partition}"
+
+        await stage.start("archive", "rest")
+        await stage.until("all other partitions are read", lambda: _behind(stage, {place}))
+        assert await _stopped(stage, {name: "offset_gap"})
+        await _lag_tells(stage, place, 0, upto, end)
+        code, said = await stage.command("gap", "accept", name, "--from", "0", "--to", str(upto), *_WHY)
+        assert code == 0, said
+        await stage.play()
+        await stage.until("all else is kept", lambda: _only_lost(stage, upto))
+
+        account = await stage.account()
+        assert (account.lost, account.gaps_by_cause["lost"]) == (upto, 1)
+        assert account.accepted == account.kept + account.duplicates + account.variants + account.lost
+        assert stage.actors["archive"].starts == 1
+
+
+async def _longest(stage: Stage) -> tuple[TopicPartition, int]:
+    """The partition of messages with the most in it, and how much that is."""
+    bounds = await stage.log.bounds([topic_name(tenant, Stream.MESSAGES) for tenant in TENANTS])
+    place = max(bounds, key=lambda one: bounds[one].end)
+    assert bounds[place].end > 1, "too little was sent"
+    return place, bounds[place].end
+
+
+async def _alarmed(stage: Stage) -> bool:
+    """Whether the archive worker says that messages or statuses wait for long."""
+    lines = [json.loads(line) for line in stage.actors["archive"].log.read_text().splitlines() if line.startswith("{")]
+    return any(one.get("action") == "lag.alarm" for one in lines)
 
 
 async def _lag_tells(stage: Stage, place: TopicPartition, first: int, upto: int, end: int) -> None:
@@ -127,6 +181,15 @@ async def _longest_unread(stage: Stage) -> tuple[TopicPartition, int, int]:
     place = max(spans, key=lambda one: spans[one][1] - spans[one][0])
     assert spans[place][1] - spans[place][0] > 2, "too little was sent"
     return place, *spans[place]
+
+
+async def _behind(stage: Stage, expected: set[TopicPartition]) -> bool:
+    """Whether the store is behind the log in these partitions and in no other."""
+    if stage.provider.pending:
+        return False
+    topics = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
+    found = await look(stage.log, stage.store, GROUP, topics)
+    return {one.place for one in found if one.entries} == expected
 
 
 async def _stopped(stage: Stage, expected: dict[str, str]) -> bool:

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from broker.core.topics import ARCHIVED_STREAMS, topic_name
+from broker.workers.archive import GROUP
 from connectors.simulator.signing import SIGNATURE_HEADER, signature
 from tests.stage.home import PROVIDER, TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from broker.core.topics import TopicPartition
+    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -19,27 +25,47 @@ _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay",
 _FETCHED = """
 SELECT count(*) FROM custody_blobs.blobs
 """
+_BEATS = 50
+"""While an outage lasts, a loop gives one sign of life for each wait: so many of the longest it has been refused."""
 
 
-async def test_media_are_fetched_while_the_record_store_is_away(open_wide_stage: OpenStage, fault_seed: int) -> None:
-    async with open_wide_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+async def test_media_are_fetched_while_the_record_store_is_away(
+    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
+    async with open_either_wide_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         await stage.settled()
         records = stage.servers.by_role["records"]
 
         await records.kill() if fault_seed % 2 else await records.stop()
-        await _media_come_without_records(stage)
+        await _pauses_for_long(stage)
         await records.restart()
-        await stage.settled()
+        account = await stage.settled()
+
+        assert account.dead == 0
+        assert await stage.dead_letters() == 0
+        assert stage.actors["archive"].starts == 1
+
+
+async def test_a_credential_that_expires_pauses_the_archive_until_it_is_renewed(
+    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
+    chance = random.Random(fault_seed)
+    async with open_either_wide_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+        await stage.start()
+        await stage.play()
+        goal = chance.randint(1, 60)
+        await stage.until("some of it is delivered", lambda: _has_delivered(stage, goal))
 
         await stage.servers.refuse("records")
-        await _media_come_without_records(stage)
+        await _pauses_for_long(stage)
         await stage.servers.accept("records")
         account = await stage.settled()
 
         assert account.dead == 0
         assert await stage.dead_letters() == 0
+        assert stage.actors["archive"].starts == 1
 
 
 async def test_nothing_is_erased_while_the_blob_store_is_away(open_wide_stage: OpenStage, fault_seed: int) -> None:
@@ -98,16 +124,43 @@ async def post_signed(stage: Stage, body: bytes, *, tenant: str = TENANTS[0]) ->
         return answer.status, dict(answer.headers)
 
 
-async def _media_come_without_records(stage: Stage) -> None:
-    """Plays on; returns once whatever can be fetched lies in the blob store, and nothing was set aside meanwhile."""
+async def _pauses_for_long(stage: Stage) -> None:
+    """Plays on; meanwhile no offset moves, nothing is set aside, and whatever can be fetched is."""
     await stage.play()
+    await stage.until("the archive waits", lambda: _waits_for_the_store(stage))
+    committed = await _committed(stage)
+    beats = await _beats(stage)
     await stage.until("all media are fetched", lambda: _all_are_fetched(stage))
-    _, health = await stage.actors["archive"].health("workers")
-    assert isinstance(health, dict)
-    assert health["archive"]["waiting_for"] == "store_unavailable"
-    assert health["archive"]["stopped"] == {}
+    await stage.until("it was refused very often", lambda: _has_beaten(stage, beats + _BEATS))
+    archive = await _archive(stage)
+    assert (archive["waiting_for"], archive["stopped"]) == ("store_unavailable", {})
     assert (await stage.actors["archive"].health("live"))[0] == 200
+    assert await _committed(stage) == committed
     assert await stage.dead_letters() == 0
+
+
+async def _waits_for_the_store(stage: Stage) -> bool:
+    return (await _archive(stage)).get("waiting_for") == "store_unavailable"
+
+
+async def _beats(stage: Stage) -> int:
+    return int(str((await _archive(stage)).get("beats", 0)))
+
+
+async def _has_beaten(stage: Stage, beats: int) -> bool:
+    return await _beats(stage) >= beats
+
+
+async def _archive(stage: Stage) -> dict[str, object]:
+    _, health = await stage.actors["archive"].health("workers")
+    found = health.get("archive", {}) if isinstance(health, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+async def _committed(stage: Stage) -> Mapping[TopicPartition, int]:
+    """The archive group's offsets, as the log has them."""
+    topics = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
+    return await stage.log.committed(GROUP, topics)
 
 
 async def _all_are_fetched(stage: Stage) -> bool:

@@ -6,12 +6,15 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from broker.core.topics import ACCOUNTED_STREAMS, ARCHIVED_STREAMS, Stream, TopicPartition, topic_name
+from broker.workers.archive import GROUP
+from tests.kafka_clients import alter_offsets
 from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -44,16 +47,18 @@ WHERE partition_id = (SELECT partition_id FROM cut LIMIT 1)
 """
 
 
-async def test_an_overlapping_replay_keeps_nothing_twice(open_stage: OpenStage, fault_seed: int) -> None:
+async def test_an_overlapping_replay_keeps_nothing_twice(
+    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+) -> None:
     chance = random.Random(fault_seed)
-    async with open_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         first = await stage.settled()
         rows = await stage.servers.fetch("records", _ROWS)
 
         await stage.dismiss("archive")
-        await stage.servers.fetch("log", _SET_BACK, chance.choice([0.0, chance.random()]))
+        await _set_back(stage, chance.choice([0.0, chance.random()]))
         await stage.play()
         await stage.employ("archive", ("archive",))
         await stage.play()
@@ -99,6 +104,17 @@ async def test_a_hole_in_the_log_stops_its_partition_and_no_other(open_stage: Op
         await stage.employ("archive", ("archive",))
         account = await stage.settled()
         assert account.lost == account.dead == 0
+
+
+async def _set_back(stage: Stage, share: float) -> None:
+    """Sets the archive group's offsets back to so much of what they are, as an operator of the log could."""
+    if stage.servers.kafka is None:
+        await stage.servers.fetch("log", _SET_BACK, share)
+        return
+    topics = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
+    committed = await stage.log.committed(GROUP, topics)
+    back = {(place.topic, place.partition): int(offset * share) for place, offset in committed.items()}
+    await alter_offsets(stage.servers.kafka.bootstrap, GROUP, back)
 
 
 async def _told(stage: Stage) -> int:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
+
+import pytest_asyncio
 
 from broker import app
 from broker.core.topics import ARCHIVED_STREAMS, topic_name
 from broker.demo.home import to_toml
 from tests.servers import as_role
 from tests.stage.home import TENANTS
+from tests.stage.servers import cluster
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from broker.demo.home import Log
+    from broker.log.kafka.local import KafkaCluster
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -19,11 +27,21 @@ _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay",
 _WHY = ("--why", "moved to another server", "--by", "Kim")
 
 
+@pytest_asyncio.fixture
+async def other_cluster(fault_log: Log) -> AsyncIterator[KafkaCluster | None]:
+    """The cluster that a log on Kafka moves to."""
+    if fault_log != "kafka":
+        yield None
+        return
+    async with cluster() as started:
+        yield started
+
+
 async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
-    open_stage: OpenStage, fault_seed: int
+    open_either_stage: OpenStage, fault_log: Log, other_cluster: KafkaCluster | None, fault_seed: int
 ) -> None:
     leaves_some = fault_seed % 2 == 0
-    async with open_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         before = await stage.settled()
@@ -34,11 +52,13 @@ async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
         await stage.dismiss()
         left = (await stage.account()).unprocessed
         assert (left > 0) == leaves_some
-        old = await _move(stage)
+        before_move = stage.log.identity
+        old = await _move(stage, other_cluster)
 
         await stage.start()
         await stage.play()
         await stage.until("every partition is stopped", lambda: _all_stopped(stage))
+        await _names_both(stage, before_move)
         assert (await _kept(stage)) == before.kept + before.variants
         await _adopt(stage, str(old), left)
         if leaves_some:
@@ -57,22 +77,27 @@ async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
         assert (code, b"no tenant was kept from another log" in said) == (0, True), said
 
 
-async def _move(stage: Stage) -> object:
+async def _move(stage: Stage, other: KafkaCluster | None) -> object:
     """Another log, empty, in place of the old one; returns the settings file that has the old one."""
     old = stage.home.root / "old.toml"
     old.write_bytes(stage.home.settings_file.read_bytes())
     old.chmod(0o600)
-    name = f"{stage.servers.database('log')}_new"
-    admin = await stage.servers.by_role["log"].create_database(name, template="template0")
     settings = dict(stage.home.settings())
-    dsn = as_role(admin, stage.servers.login("log"), stage.servers.password)
-    settings["log"] = {**settings["log"], "dsn": dsn, "admin_dsn": admin}
+    elsewhere = await _database(stage) if other is None else {"bootstrap": list(other.bootstrap)}
+    settings["log"] = {**settings["log"], **elsewhere}
     stage.home.settings_file.write_text(to_toml(settings), encoding="utf-8")
     stage.settings = app.settings_of(stage.home.settings_file)
     passwords = dict.fromkeys(stage.servers.by_role, stage.servers.password)
     await app.prepare(stage.settings, registry=stage.registry, passwords=passwords)
     stage.log = await app.entered(stage._exits, app.open_log(stage.settings))
     return old
+
+
+async def _database(stage: Stage) -> dict[str, str]:
+    """Another database for a log on Postgres."""
+    name = f"{stage.servers.database('log')}_new"
+    admin = await stage.servers.by_role["log"].create_database(name, template="template0")
+    return {"dsn": as_role(admin, stage.servers.login("log"), stage.servers.password), "admin_dsn": admin}
 
 
 async def _adopt(stage: Stage, old: str, left: int) -> None:
@@ -96,6 +121,12 @@ async def _adopt(stage: Stage, old: str, left: int) -> None:
         if kept.record.envelope.kind == "act"
     ]
     assert acts.count("adopt_log") == len(TENANTS)
+
+
+async def _names_both(stage: Stage, old: str) -> None:
+    code, said = await stage.command("log", "show", "--json")
+    assert code == 0, said
+    assert json.loads(said) == {"log": stage.log.identity, "others": {tenant: [old] for tenant in TENANTS}}
 
 
 async def _delivered(stage: Stage) -> bool:

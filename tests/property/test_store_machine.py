@@ -183,7 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
         first = max(0, at - back)
         loss = Loss(log=LOG, place=place, first=first, end=min(first + count, len(self.log[place])))
         gap = loss_record(loss, key=self.desk.key, now=self.time.now, entropy=self.desk.random.randbytes)
-        if loss in self.lost or (at and first == at < loss.end):
+        if loss in self.lost or first == at < loss.end:
             self.lost.append(loss)
             self.both(lambda store: store.accept_loss(loss, gap))
             return

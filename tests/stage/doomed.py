@@ -1,8 +1,10 @@
 """Runs workers as `custody run` does, but for a fuse at the seams and short waits.
 
     python -m tests.stage.doomed archive relay --kill records.keep:after:3
+    python -m tests.stage.doomed --command dead list --json
 
-The wiring's factories are replaced before the command starts; everything else is the product's own.
+The wiring's factories are replaced before the workers start; everything else is the product's own. Any other command is
+run as it stands.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from tests.stage.kills import Fuse, Kill, Watched, watched_mapping
 _LOG: Mapping[str, Any] = {"lease_seconds": 1.0, "timeout_seconds": 4.0}
 """Whoever was killed or frozen loses partitions after the first, and what it locks after the second."""
 _STORE: Mapping[str, Any] = {"idle_seconds": 4.0, "command_timeout_seconds": 8.0}
+COMMAND = "--command"
 RETRY_SECONDS = 0.2
 """The first wait before a provider object is to be deleted once more."""
 
@@ -31,6 +34,8 @@ Opener = Callable[..., Awaitable[Any]]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; its exit code."""
+    if arguments[:1] == [COMMAND]:
+        return cli.main(arguments[1:])
     parser = argparse.ArgumentParser()
     parser.add_argument("workers", nargs="*")
     parser.add_argument("--kill", type=Kill.read)

@@ -1,9 +1,9 @@
 """Where a worker may be made to die: the seams, watched from outside, so that production code has no hooks.
 
 A kill is written `step:moment:count`, such as `records.keep:after:3`: SIGKILL to the own process right after the third
-batch was kept. Looks that find nothing are not counted after the fact. With `:SIGSTOP` behind it freezes instead; with
-`:HOLD` what is fetched from partition 0 never arrives from then on, as from a consumer that is stuck; with
-`:HOLD-fetches` that holds of this stream alone.
+batch was kept; `log.append_dead` is an append of dead letters alone. Looks that find nothing are not counted after the
+fact. With `:SIGSTOP` behind it freezes instead; with `:HOLD` what is fetched from partition 0 never arrives from then
+on, as from a consumer that is stuck; with `:HOLD-fetches` that holds of this stream alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from broker.core.topics import split_topic
+from broker.core.topics import Stream, split_topic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    from broker.core.ports import NewEntry
 
 STEPS = (
     "log.append",
+    "log.append_dead",
     "subscription.fetch",
     "subscription.commit",
     "records.keep",
@@ -100,11 +103,14 @@ class Watched:
         return self._calling(found, step) if step in STEPS else found
 
     def _calling(self, call: Callable[..., Awaitable[Any]], step: str) -> Callable[..., Awaitable[Any]]:
-        async def watched(*arguments: object, **named: object) -> object:
-            self._fuse.arrive(step, "before")
+        async def watched(*arguments: Any, **named: object) -> object:  # noqa: ANN401 - whatever the call takes
+            steps = (step, "log.append_dead") if step == "log.append" and _only_dead(arguments[0]) else (step,)
+            for one in steps:
+                self._fuse.arrive(one, "before")
             result = await call(*arguments, **named)
             if result is None or result:
-                self._fuse.arrive(step, "after")
+                for one in steps:
+                    self._fuse.arrive(one, "after")
             return self._fuse.withhold(step, result)
 
         return watched
@@ -126,6 +132,11 @@ class Watched:
                 yield part
 
         return watched
+
+
+def _only_dead(entries: Sequence[NewEntry]) -> bool:
+    """Whether what is appended are dead letters."""
+    return all(split_topic(one.topic)[1] is Stream.DEAD for one in entries)
 
 
 def watched_mapping(found: Mapping[str, object], seam: str, fuse: Fuse) -> Mapping[str, object]:

@@ -28,6 +28,7 @@ from broker.judge import Judge, Verdict
 from broker.settings import Settings
 from connectors.simulator import Misbehaviour, Play, Simulator
 from tests.stage.actors import Actor, ActorFailedError
+from tests.stage.doomed import COMMAND
 from tests.stage.home import PROVIDER, TENANTS, StageHome, free_ports
 from tests.stage.nursery import Nursery, nursery_at
 from tests.stage.servers import Servers
@@ -92,6 +93,7 @@ class Stage:
     blobs: BlobStore = field(init=False)
     actors: dict[str, Actor] = field(init=False, default_factory=dict)
     _nursery: Nursery = field(init=False, repr=False)
+    _commands: int = field(init=False, default=0)
     _exits: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -152,16 +154,22 @@ class Stage:
 
     async def command(self, *arguments: str) -> tuple[int, bytes]:
         """Runs `custody ARGUMENTS` as an operator would; the exit code, and all it said."""
+        environment = {**os.environ, "CUSTODY_SETTINGS": str(self.home.settings_file)}
+        if self.nursery is not None:
+            self._commands += 1
+            said = self.home.root / f"command-{self._commands}.log"
+            child = await self._nursery.start((COMMAND, *arguments), environment=environment, log=said)
+            return await child.ended, said.read_bytes()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "broker.cli", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "CUSTODY_SETTINGS": str(self.home.settings_file)},
+            env=environment,
         )
-        said, _ = await process.communicate()
-        return process.returncode or 0, said
+        output, _ = await process.communicate()
+        return process.returncode or 0, output
 
     # --- what is played ---
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.core.delivery import DeliveryPolicy
 from broker.core.errors import (
@@ -14,6 +15,7 @@ from broker.core.errors import (
     LogUnavailableError,
     OffsetGapError,
     OwnershipLostError,
+    SchemaError,
     StoreUnavailableError,
     UnstorableError,
 )
@@ -244,13 +246,33 @@ async def test_other_stops_wait_for_a_person() -> None:
         asked += 1
         return {}
 
-    def bug(_batch: Sequence[LogEntry]) -> None:
-        raise ValueError
+    def unknown(_batch: Sequence[LogEntry]) -> None:
+        raise SchemaError("a newer one")
 
-    harness = Harness(entries(8), bug)
+    harness = Harness(entries(8), unknown)
     harness.delivery.mended = mended
     await harness.run_until(lambda: harness.delivery.pulse.beats > 20)
-    assert (harness.delivery.pulse.stopped, asked) == ({LEFT: "dead_letter_limit"}, 0)
+    assert (harness.delivery.pulse.stopped, asked) == ({LEFT: "schema"}, 0)
+
+
+async def test_a_partition_with_too_many_dead_letters_is_tried_again_without_setting_more_aside() -> None:
+    tries = 0
+
+    def bug(batch: Sequence[LogEntry]) -> None:
+        nonlocal tries
+        if batch[0] is harness.served[3] and len(batch) == 1:
+            tries += 1
+        if tries < 4 and any(one.place == LEFT for one in batch):
+            raise ValueError
+
+    harness = Harness([*entries(8), *entries(8, RIGHT)], bug)
+    with capture_logs() as logs:
+        await harness.run_until(lambda: harness.subscription.committed == {LEFT: 8, RIGHT: 8})
+    assert harness.delivery.pulse.stopped == {}
+    assert [offset for _, offset, _ in harness.aside] == [0, 1, 2]
+    assert [offset for place, offset in harness.handled if place == LEFT] == [3, 4, 5, 6, 7]
+    stops = [one["log_level"] for one in logs if one.get("action") == "delivery.stopped"]
+    assert stops == ["error", "info", "info"], "a person is called once"
 
 
 async def test_lost_ownership_leaves_the_batch_and_reads_it_again_if_it_is_ours() -> None:

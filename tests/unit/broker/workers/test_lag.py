@@ -77,13 +77,13 @@ async def scene(database: str, seed: int) -> AsyncIterator[Scene]:
 
 async def test_nothing_is_behind_at_first(scene: Scene) -> None:
     found = await scene.look()
-    assert (found.end, found.kept_to, found.committed, found.entries, found.oldest_at) == (0, None, None, 0, None)
+    assert (found.end, found.kept_to, found.committed, found.entries, found.oldest_at) == (0, 0, None, 0, None)
 
 
 async def test_what_is_not_kept_yet_is_counted_from_the_store(scene: Scene) -> None:
     await scene.send(5)
     first = await scene.look()
-    assert (first.entries, first.kept_to) == (5, None)
+    assert (first.entries, first.kept_to) == (5, 0)
     await scene.keep(3)
     found = await scene.look()
     assert (found.end, found.kept_to, found.entries, found.lost, found.stopped) == (5, 3, 2, 0, None)
@@ -101,6 +101,13 @@ async def test_what_the_log_lost_is_told_as_what_stops_it(scene: Scene) -> None:
     await scene.log.trim(PLACE, 9)
     found = await scene.look()
     assert (found.entries, found.lost, found.stopped, found.oldest_at) == (7, 7, "offset_gap", None)
+
+
+async def test_what_the_log_lost_before_anything_was_kept_is_told_too(scene: Scene) -> None:
+    await scene.send(5)
+    await scene.log.trim(PLACE, 2)
+    found = await scene.look()
+    assert (found.kept_to, found.entries, found.lost, found.stopped) == (0, 5, 2, "offset_gap")
 
 
 async def test_a_log_that_is_behind_its_store_is_another_one(scene: Scene) -> None:
