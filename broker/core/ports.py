@@ -272,9 +272,10 @@ class Answer:
 class Progress:
     """How far the store is in one partition.
 
-    `start` is the first offset it was to keep there: 0, or where an adopted log began. Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
-    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that
-    has taken this one's place: then nothing more is kept of this one.
+    `start` is the first offset it was to keep there: 0, or where an adopted log began. Of the entries from there to
+    `next`, so many were `duplicates`, so many `redriven` (counted with their first try). `keep_seq` rows were kept.
+    `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that has taken this one's place:
+    then nothing more is kept of this one.
     """
 
     start: int
