@@ -17,8 +17,8 @@ from backends.postgres.errors import ConflictError
 from backends.postgres.sql import query
 from broker.core.errors import LogChangedError
 from broker.core.losses import plan_loss
-from broker.core.ports import NOTHING_KEPT
 from broker.core.plan import lookup, plan_keep
+from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.topics import TopicPartition, split_topic
 

@@ -263,12 +263,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the store is in one partition. `start` is the first offset it was to keep there: 0, or where an adopted
-    log began.
+    """How far the store is in one partition. `start` is the first offset it was to keep there.
 
-    Of the entries from `start` to `next`, so many were `duplicates`, so many `redriven` (counted with their first try).
-    `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that
-    has taken this one's place: then nothing more is kept of this one.
+    That is 0, or where an adopted log began. Of the entries from `start` to `next`, so many were `duplicates`, so many
+    `redriven` (counted with their first try). `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at
+    `next - 1`. `successor` is the log that has taken this one's place: then nothing more is kept of this one.
     """
 
     start: int
@@ -282,7 +281,7 @@ class Progress:
 
 
 NOTHING_KEPT = Progress(start=0, next=0)
-"""Of a partition that nothing was kept of yet. A topic's entries begin at 0: what a log no longer has of them is lost."""
+"""Of a partition that nothing was kept of yet. Its entries began at 0: what the log no longer has of them is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -703,6 +702,7 @@ class Connector(Protocol):
 
 
 __all__ = [
+    "NOTHING_KEPT",
     "Account",
     "Adoption",
     "Answer",
@@ -727,7 +727,6 @@ __all__ = [
     "KeptRecord",
     "KeptTarget",
     "LogEntry",
-    "NOTHING_KEPT",
     "Loss",
     "LostPart",
     "MediaObject",

@@ -134,7 +134,7 @@ class Delivery:
             return {}
 
     def _tried_again(self) -> frozenset[TopicPartition]:
-        """Those that stopped for their many dead letters, when it is time to see whether the next entry comes through."""
+        """Those that stopped for their many dead letters, when it is time to see whether an entry comes through."""
         limited = self._stopped_for(frozenset({DeadLetterLimitError.code}))
         return frozenset(place for place in limited if self.pulse.beats >= self._try_at.get(place, 0))
 

@@ -260,7 +260,9 @@ class TestFollow:
         assert plan_of(desk.arrive(message), desk.arrive(desk.status(message))).unseen == set()
         alone = desk.arrive(desk.status(message))
         place, offset = place_of(alone)
-        assert plan_of(alone, progress={place: Progress(start=0, next=offset)}).unseen == {(TENANT, message.envelope.record_id)}
+        assert plan_of(alone, progress={place: Progress(start=0, next=offset)}).unseen == {
+            (TENANT, message.envelope.record_id)
+        }
 
     def test_an_act_has_no_stream(self, desk: Desk) -> None:
         act = desk.act()

@@ -15,7 +15,7 @@ from broker.core.registry import Registry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
-from broker.workers.archive import Archive
+from broker.workers.archive import GROUP, Archive
 from tests.records import TENANT, Desk
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ class Scene:
         )
 
     async def send(self, count: int) -> None:
+        """Entries that the group has read all of, whatever the store says."""
         await self.log.append([entry_of(self.desk.text()) for _ in range(count)])
+        member = await self.log.subscribe(GROUP, [Stream.MESSAGES])
+        while await member.fetch(max_entries=9, wait_seconds=0):
+            pass
+        await member.commit({PLACE: count})
+        await member.close()
 
 
 @pytest_asyncio.fixture
@@ -76,8 +82,6 @@ async def test_a_log_to_be_adopted_stops_its_partitions_and_goes_on_from_its_fir
     with pytest.raises(LogChangedError):
         await scene.archive.start_at(PLACES)
     assert await scene.archive.mended(PLACES) == {}
-    await scene.store.adopt(
-        Adoption(tenant=TENANT, log=scene.log.identity, predecessor="another", starts={PLACE: 2})
-    )
+    await scene.store.adopt(Adoption(tenant=TENANT, log=scene.log.identity, predecessor="another", starts={PLACE: 2}))
     assert await scene.archive.mended(PLACES) == {PLACE: 2}
     assert await scene.archive.start_at(PLACES) == {PLACE: 2}
