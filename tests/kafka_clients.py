@@ -10,6 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from broker.log.kafka.incremental import SetTopicSettings
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
@@ -53,6 +55,16 @@ async def alter_offsets(bootstrap: Sequence[str], group: str, offsets: Mapping[t
         await consumer.commit({TopicPartition(*place): offset for place, offset in offsets.items()})
     finally:
         await consumer.stop()
+
+
+async def set_topic(bootstrap: Sequence[str], topic: str, **settings: str) -> None:
+    """Sets single settings of a topic, its underscores for dots: `max_message_bytes="6000"`."""
+    wanted = {name.replace("_", "."): value for name, value in settings.items()}
+    async with admin_client(bootstrap) as admin:
+        answer = await admin._send_to_controller(SetTopicSettings({topic: wanted}))
+        for code, *_message in answer.responses:
+            if code:
+                raise for_code(code)(topic)
 
 
 async def allow(bootstrap: Sequence[str], principal: str, topic: str, operation: Literal["read", "write"]) -> None:

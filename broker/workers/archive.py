@@ -148,7 +148,7 @@ class Archive:
         return {
             place: min(progress.next, bounds.end)
             for place, (progress, bounds) in standing.items()
-            if place in committed
+            if place in committed or progress.next <= bounds.first
         }
 
     async def mended(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:

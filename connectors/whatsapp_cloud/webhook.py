@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from broker.core import parcels
 from broker.core.delivery import code_of
-from broker.core.errors import RetryableError
+from broker.core.errors import RetryableError, TooLargeError
 from broker.core.intake import (
     Directory,
     Intake,
@@ -57,6 +57,9 @@ _ITEM_COMMAS = 20
 _APPEND_BYTES = 8_388_608
 """So much goes to the log in one call; more in several, one after the other."""
 
+_LEAST_ENTRY_BYTES = 8_192
+"""Brokers that take less than their settings say take this much."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +76,7 @@ class Outcome(StrEnum):
     BUSY = "busy"
     LOG_DOWN = "log_down"
     LOG_SLOW = "log_slow"
+    LOG_SMALL = "log_small"
     BLOBS_DOWN = "blobs_down"
     BLOBS_SLOW = "blobs_slow"
 
@@ -88,6 +92,7 @@ _STATUS = {
     Outcome.BUSY: 503,
     Outcome.LOG_DOWN: 503,
     Outcome.LOG_SLOW: 503,
+    Outcome.LOG_SMALL: 503,
     Outcome.BLOBS_DOWN: 503,
     Outcome.BLOBS_SLOW: 503,
 }
@@ -151,15 +156,16 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One of the steps before a 200: its name in the log, and what it is when it fails or takes too long."""
+    """One of the steps before a 200: its name in the log, and what it comes to: it failed, was slow, has no room."""
 
     action: str
     down: Outcome
     slow: Outcome
+    small: Outcome
 
 
-_STOW = _Step("webhook.stow", Outcome.BLOBS_DOWN, Outcome.BLOBS_SLOW)
-_APPEND = _Step("webhook.append", Outcome.LOG_DOWN, Outcome.LOG_SLOW)
+_STOW = _Step("webhook.stow", Outcome.BLOBS_DOWN, Outcome.BLOBS_SLOW, Outcome.BLOBS_DOWN)
+_APPEND = _Step("webhook.append", Outcome.LOG_DOWN, Outcome.LOG_SLOW, Outcome.LOG_SMALL)
 
 
 @dataclass(slots=True)
@@ -270,11 +276,18 @@ class _Edge:
         delivery = SignedDelivery(
             app=app, id=new_delivery_id(self.entropy, digest), received_at=self.clock(), connector=CONNECTOR_VERSION
         )
+        outcome = await self._take(body, delivery, self.log.entry_bytes)
+        if outcome is Outcome.LOG_SMALL:  # brokers take less than we were told: no delivery would ever fit
+            outcome = await self._take(body, delivery, _LEAST_ENTRY_BYTES)
+        return outcome
+
+    async def _take(self, body: bytes, delivery: SignedDelivery, entry_bytes: int) -> Outcome:
+        """Takes a body in, as entries of so many bytes at most."""
         commas = body.count(b",")
         if len(body) <= _LARGE_BYTES and commas <= _LARGE_COMMAS:
-            return await self._write(self._intake(body, commas, delivery, self.directory), delivery)
+            return await self._write(self._intake(body, commas, delivery, self.directory, entry_bytes), delivery)
         async with self.large:
-            intake = await asyncio.to_thread(self._intake, body, commas, delivery, self.directory)
+            intake = await asyncio.to_thread(self._intake, body, commas, delivery, self.directory, entry_bytes)
             return await self._write(intake, delivery)
 
     async def _write(self, intake: Intake, delivery: SignedDelivery) -> Outcome:
@@ -317,8 +330,7 @@ class _Edge:
         except TimeoutError:
             return step.slow
         except Exception as error:  # noqa: BLE001 - the body is not taken: the provider must deliver again
-            say = _log.warning if isinstance(error, RetryableError) else _log.error
-            say(
+            (_log.warning if isinstance(error, RetryableError) else _log.error)(
                 "not taken",
                 action=step.action,
                 app=delivery.app.name,
@@ -326,12 +338,14 @@ class _Edge:
                 code=code_of(error),
                 error_type=type(error).__name__,
             )
-            return step.down
+            return step.small if isinstance(error, TooLargeError) else step.down
         return None
 
-    def _intake(self, body: bytes, commas: int, delivery: SignedDelivery, directory: Directory) -> Intake:
+    def _intake(
+        self, body: bytes, commas: int, delivery: SignedDelivery, directory: Directory, entry_bytes: int
+    ) -> Intake:
         """What a body comes to. Pure but for the salts, and done in a thread where it is much."""
-        packer = Packer(entry_bytes=self.log.entry_bytes, entropy=self.entropy)
+        packer = Packer(entry_bytes=entry_bytes, entropy=self.entropy)
         if commas > _ITEM_COMMAS * self.limits.body_items:
             return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
         try:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from backends.postgres.embedded import EmbeddedPostgres
-    from broker.demo.home import Log
     from broker.log.kafka.local import KafkaCluster
 
     OpenStage = Callable[[StageOptions], AbstractAsyncContextManager[Stage]]
@@ -100,36 +99,24 @@ async def open_cluster_stage(
         yield functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=brokers)
 
 
-@pytest.fixture(params=["postgres", "kafka"])
-def fault_log(request: pytest.FixtureRequest) -> Log:
-    """What the log runs on, for tests that ask the same of both: `StageOptions(log=fault_log)`."""
-    log: Log = request.param
-    return log
-
-
-@pytest.fixture
-def log_cluster(request: pytest.FixtureRequest, fault_log: Log) -> KafkaCluster | None:
-    """The shared broker, where the log is on Kafka; only then does one have to start."""
-    return request.getfixturevalue("fault_kafka") if fault_log == "kafka" else None
-
-
-@pytest.fixture
-def open_either_stage(
-    fault_postgres: EmbeddedPostgres, log_cluster: KafkaCluster | None, nursery: Path, tmp_path: Path
-) -> OpenStage:
-    """Opens a stage on the shared servers, its log on either."""
-    return functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=log_cluster)
-
-
 @pytest_asyncio.fixture
-async def open_either_wide_stage(
-    fault_postgres: EmbeddedPostgres, log_cluster: KafkaCluster | None, nursery: Path, tmp_path: Path
+async def open_wide_kafka_stage(
+    fault_postgres: EmbeddedPostgres, fault_kafka: KafkaCluster, nursery: Path, tmp_path: Path
 ) -> AsyncIterator[OpenStage]:
-    """Opens a stage whose records and blobs are on servers of their own, which the test may stop, its log on either."""
+    """Opens a stage with its log on the shared broker; records and blobs, on servers of their own, may be stopped."""
     async with AsyncExitStack() as exits:
         own = {role: await exits.enter_async_context(one_server()) for role in ("records", "blobs")}
         servers = {"log": fault_postgres, **own}
-        yield functools.partial(_opened, servers, nursery, tmp_path, kafka=log_cluster)
+        yield functools.partial(_opened, servers, nursery, tmp_path, kafka=fault_kafka)
+
+
+@pytest.fixture(params=["postgres", "kafka"])
+def open_wide_log_stage(request: pytest.FixtureRequest) -> OpenStage:
+    """Opens a stage whose records and blobs may be stopped one by one, with its log on each kind in turn."""
+    opener: OpenStage = request.getfixturevalue(
+        "open_wide_kafka_stage" if request.param == "kafka" else "open_wide_stage"
+    )
+    return lambda options: opener(replace(options, log=request.param))
 
 
 @asynccontextmanager

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING
 
+from broker import app
 from broker.core.codec import BLOB_ENCODING
 from broker.core.ports import NewEntry
+from broker.core.topics import Stream, topic_name
 from connectors.simulator.ids import Customer, user_id_of
 from connectors.simulator.payloads import contents
+from tests.kafka_clients import set_topic
 from tests.stage.entries import logged
-from tests.stage.home import TENANTS
+from tests.stage.home import PROVIDER, TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
     from broker.core.ports import LogEntry
-    from broker.demo.home import Log
     from connectors.simulator.draft import Draft
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
 LIMIT = 8_192
+_LOWERED = 6_000
 _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _WRITER = Customer(user_id=user_id_of("27000000077"), phone="27000000077", name="Long Writer")
 _KEPT = f"""
@@ -31,19 +35,16 @@ FROM custody_pas.records
 _APART_PLACES = "SELECT count(*) FROM custody_blobs.blobs WHERE place LIKE '%/content-%' OR place LIKE '%/body-%'"
 
 
-async def test_what_is_over_the_logs_limit_is_kept_whole(
-    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
-) -> None:
+async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_log_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
     known, unknown = TENANTS if fault_seed % 2 else reversed(TENANTS)
     options = StageOptions(
         seed=fault_seed,
-        log=fault_log,
         processes=_APART,
         registered=(known,),
         overrides={"log": {"entry_bytes": LIMIT}},
     )
-    async with open_either_wide_stage(options) as stage:
+    async with open_wide_log_stage(options) as stage:
         await stage.start()
         sent = await _speak(stage, chance, known) + await _speak(stage, chance, unknown)
         await stage.until("only what nobody registered is left", lambda: _only_unclaimed(stage))
@@ -64,6 +65,50 @@ async def test_what_is_over_the_logs_limit_is_kept_whole(
         assert kept["large"] == sent
         (apart,) = await stage.servers.fetch("blobs", _APART_PLACES)
         assert apart["count"] >= sent
+
+
+async def test_what_brokers_take_no_more_goes_by_the_blob_store_and_not_round_and_round(
+    open_kafka_stage: OpenStage, fault_seed: int
+) -> None:
+    chance = random.Random(fault_seed)
+    async with open_kafka_stage(StageOptions(seed=fault_seed, log="kafka", processes=_APART)) as stage:
+        await stage.start()
+        topic = topic_name(TENANTS[0], Stream.MESSAGES)
+        bootstrap = stage.servers.cluster().bootstrap
+        await set_topic(bootstrap, topic, max_message_bytes=str(_LOWERED))
+        code, said = await stage.command("topics", "plan")
+        assert (code, b"max.message.bytes" in said) == (5, True), said
+        texts = [chance.randbytes(chance.randint(5_000, 50_000)).hex() for _ in range(8)]
+        for text in texts:
+            await _say(stage, TENANTS[0], text)
+            await _say(stage, TENANTS[0], "short")
+        account = await stage.settled()
+
+        assert account.dead == 0
+        assert _refused(stage) == 0, "nothing had to come again"
+        assert max([_size(entry) async for entry in logged(stage.log, [topic])]) <= _LOWERED
+        (kept,) = await stage.servers.fetch("records", _KEPT)
+        assert (kept["references"], kept["large"]) == (0, len(texts))
+        assert '"code": "too_large"' in stage.actors["edge"].log.read_text(), "an operator is told"
+
+
+async def test_a_photo_over_every_limit_is_given_up_at_once_and_said_to_be(
+    open_log_stage: OpenStage, fault_seed: int
+) -> None:
+    async with open_log_stage(StageOptions(seed=fault_seed)) as stage:
+        compose = stage.provider.composer(stage.home.account(TENANTS[0]))
+        size = app.capabilities(stage.settings)[PROVIDER].max_part_bytes + 1 + fault_seed
+        huge = compose.media("image/jpeg", size=size)
+        await stage.start()
+        await stage.provider.send(compose.message(_WRITER, contents.image(huge)))
+        await stage.play()
+        account = await stage.settled()
+
+        assert account.parts_lost_by_reason["too_large"] == 1
+        assert account.dead == 0
+        lines = [json.loads(line) for line in stage.actors["rest"].log.read_text().splitlines() if line.startswith("{")]
+        again = [one for one in lines if (one.get("action"), one.get("code")) == ("media.retry", "too_large")]
+        assert again == [], "it was tried once"
 
 
 async def _without_blobs_at_the_edge(stage: Stage, chance: random.Random, tenant: str) -> int:

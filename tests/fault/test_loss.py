@@ -14,7 +14,6 @@ from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
-    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -23,12 +22,10 @@ _WHY = ("--why", "no copy of it is left", "--by", "Kim")
 _WATCHFUL = {"workers": {"lag_poll_seconds": 0.2, "lag_alarm_seconds": 1.0}}
 
 
-async def test_a_loss_stops_its_partition_until_it_is_accepted(
-    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
-) -> None:
+async def test_a_loss_stops_its_partition_until_it_is_accepted(open_log_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    options = StageOptions(seed=fault_seed, log=fault_log, processes=_APART, overrides=_WATCHFUL)
-    async with open_either_stage(options) as stage:
+    options = StageOptions(seed=fault_seed, processes=_APART, overrides=_WATCHFUL)
+    async with open_log_stage(options) as stage:
         await stage.start()
         await stage.play()
         before = await stage.settled()
@@ -74,10 +71,10 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(
 
 
 async def test_what_was_lost_before_anything_was_kept_is_no_less_a_loss(
-    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+    open_log_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    async with open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
         await stage.start("edge")
         await stage.play(60)
         await stage.until("the provider is done", lambda: _delivered(stage))

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from broker.core.topics import TopicPartition
-    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -30,9 +29,9 @@ _BEATS = 50
 
 
 async def test_media_are_fetched_while_the_record_store_is_away(
-    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
+    open_wide_log_stage: OpenStage, fault_seed: int
 ) -> None:
-    async with open_either_wide_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    async with open_wide_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         await stage.settled()
@@ -49,10 +48,10 @@ async def test_media_are_fetched_while_the_record_store_is_away(
 
 
 async def test_a_credential_that_expires_pauses_the_archive_until_it_is_renewed(
-    open_either_wide_stage: OpenStage, fault_log: Log, fault_seed: int
+    open_wide_log_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_either_wide_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    async with open_wide_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         goal = chance.randint(1, 60)

@@ -20,7 +20,6 @@ from tests.stage.kills import Kill
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
-    from broker.demo.home import Log
     from connectors.simulator.draft import Draft
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
@@ -51,12 +50,10 @@ _PHONE = "27000000077"
 _WRITER = Customer(user_id=user_id_of(_PHONE), phone=_PHONE)
 
 
-async def test_what_the_store_can_not_take_is_set_aside_alone(
-    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
-) -> None:
+async def test_what_the_store_can_not_take_is_set_aside_alone(open_log_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    options = StageOptions(seed=fault_seed, log=fault_log, overrides={"workers": {"batch_entries": _ENTRIES}})
-    async with open_either_stage(options) as stage:
+    options = StageOptions(seed=fault_seed, overrides={"workers": {"batch_entries": _ENTRIES}})
+    async with open_log_stage(options) as stage:
         drafts = _drafts(stage, chance, _ENTRIES)
         poison = chance.sample(drafts, 2)
         statements = (_CHECK,) if fault_seed % 2 else _TRIGGER
@@ -88,14 +85,14 @@ async def test_what_the_store_can_not_take_is_set_aside_alone(
 
 
 async def test_too_many_dead_letters_stop_one_partition_until_their_cause_is_mended(
-    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
+    open_log_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
     processes = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
     limit = chance.randint(2, 6)
     overrides = {"workers": {"dead_letters_in_a_row": limit}}
-    options = StageOptions(seed=fault_seed, log=fault_log, processes=processes, overrides=overrides)
-    async with open_either_stage(options) as stage:
+    options = StageOptions(seed=fault_seed, processes=processes, overrides=overrides)
+    async with open_log_stage(options) as stage:
         drafts = _drafts(stage, chance, 60)
         await stage.servers.execute("records", _CHECK.replace("{ids}", _ids(stage, drafts)))
         await stage.start()
@@ -158,7 +155,11 @@ async def _kept(stage: Stage, drafts: list[Draft]) -> int:
 
 
 async def _are_dead_letters(stage: Stage, poison: list[Draft]) -> None:
+<<<<<<< HEAD
     """Each is on `dead`, once, with its own bytes and the reason, also where a worker was killed."""
+=======
+    """Each is on `dead`, with its own bytes and the reason: twice, since a worker was killed, and one all the same."""
+>>>>>>> faults-stores
     dead = await stage.store.dead_letters(TENANTS[0])
     assert [one.code for one in dead] == ["unstorable", "unstorable"]
     gaps = [await stage.store.record(TENANTS[0], one.gap_record_id) for one in dead]
@@ -166,10 +167,15 @@ async def _are_dead_letters(stage: Stage, poison: list[Draft]) -> None:
     assert stand_for == {_record_id(stage, draft) for draft in poison}
 
     told = [entry async for entry in logged(stage.log, [topic_name(TENANTS[0], Stream.DEAD)])]
+<<<<<<< HEAD
     names = [entry.header("custody-dead-of") for entry in told]
     assert sorted(map(str, names)) == sorted(f"{one.topic}/{one.partition}/{one.offset}" for one in dead)
+=======
+    names = [str(entry.header("custody-dead-of")) for entry in told]
+    assert sorted(names) == sorted(2 * [f"{one.topic}/{one.partition}/{one.offset}" for one in dead])
+>>>>>>> faults-stores
     for entry, name in zip(told, names, strict=True):
-        topic, partition, offset = str(name).rsplit("/", 2)
+        topic, partition, offset = name.rsplit("/", 2)
         (own,) = await stage.log.read(TopicPartition(topic, int(partition)), int(offset), max_entries=1)
         headers = dict(entry.headers)
         assert entry.value == own.value

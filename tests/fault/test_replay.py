@@ -14,7 +14,6 @@ from tests.stage.stage import StageOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from broker.demo.home import Log
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -47,11 +46,9 @@ WHERE partition_id = (SELECT partition_id FROM cut LIMIT 1)
 """
 
 
-async def test_an_overlapping_replay_keeps_nothing_twice(
-    open_either_stage: OpenStage, fault_log: Log, fault_seed: int
-) -> None:
+async def test_an_overlapping_replay_keeps_nothing_twice(open_log_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    async with open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         first = await stage.settled()

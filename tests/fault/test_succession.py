@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
-
-import pytest_asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from broker import app
 from broker.core.topics import ARCHIVED_STREAMS, topic_name
@@ -16,10 +15,8 @@ from tests.stage.servers import cluster
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Mapping
 
-    from broker.demo.home import Log
-    from broker.log.kafka.local import KafkaCluster
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -27,21 +24,14 @@ _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay",
 _WHY = ("--why", "moved to another server", "--by", "Kim")
 
 
-@pytest_asyncio.fixture
-async def other_cluster(fault_log: Log) -> AsyncIterator[KafkaCluster | None]:
-    """The cluster that a log on Kafka moves to."""
-    if fault_log != "kafka":
-        yield None
-        return
-    async with cluster() as started:
-        yield started
-
-
 async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
-    open_either_stage: OpenStage, fault_log: Log, other_cluster: KafkaCluster | None, fault_seed: int
+    open_log_stage: OpenStage, fault_seed: int
 ) -> None:
     leaves_some = fault_seed % 2 == 0
-    async with open_either_stage(StageOptions(seed=fault_seed, log=fault_log, processes=_APART)) as stage:
+    async with (
+        open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage,
+        _elsewhere(stage) as elsewhere,
+    ):
         await stage.start()
         await stage.play()
         before = await stage.settled()
@@ -53,7 +43,7 @@ async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
         left = (await stage.account()).unprocessed
         assert (left > 0) == leaves_some
         before_move = stage.log.identity
-        old = await _move(stage, other_cluster)
+        old = await _move(stage, elsewhere)
 
         await stage.start()
         await stage.play()
@@ -77,13 +67,24 @@ async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
         assert (code, b"no tenant was kept from another log" in said) == (0, True), said
 
 
-async def _move(stage: Stage, other: KafkaCluster | None) -> object:
+@asynccontextmanager
+async def _elsewhere(stage: Stage) -> AsyncGenerator[Mapping[str, Any]]:
+    """The settings of another log, empty: on a cluster of its own, or in a database."""
+    if stage.options.log == "kafka":
+        async with cluster() as other:
+            yield {"bootstrap": list(other.bootstrap)}
+        return
+    name = f"{stage.servers.database('log')}_new"
+    admin = await stage.servers.by_role["log"].create_database(name, template="template0")
+    yield {"dsn": as_role(admin, stage.servers.login("log"), stage.servers.password), "admin_dsn": admin}
+
+
+async def _move(stage: Stage, elsewhere: Mapping[str, Any]) -> object:
     """Another log, empty, in place of the old one; returns the settings file that has the old one."""
     old = stage.home.root / "old.toml"
     old.write_bytes(stage.home.settings_file.read_bytes())
     old.chmod(0o600)
     settings = dict(stage.home.settings())
-    elsewhere = await _database(stage) if other is None else {"bootstrap": list(other.bootstrap)}
     settings["log"] = {**settings["log"], **elsewhere}
     stage.home.settings_file.write_text(to_toml(settings), encoding="utf-8")
     stage.settings = app.settings_of(stage.home.settings_file)
@@ -91,13 +92,6 @@ async def _move(stage: Stage, other: KafkaCluster | None) -> object:
     await app.prepare(stage.settings, registry=stage.registry, passwords=passwords)
     stage.log = await app.entered(stage._exits, app.open_log(stage.settings))
     return old
-
-
-async def _database(stage: Stage) -> dict[str, str]:
-    """Another database for a log on Postgres."""
-    name = f"{stage.servers.database('log')}_new"
-    admin = await stage.servers.by_role["log"].create_database(name, template="template0")
-    return {"dsn": as_role(admin, stage.servers.login("log"), stage.servers.password), "admin_dsn": admin}
 
 
 async def _adopt(stage: Stage, old: str, left: int) -> None:

@@ -15,7 +15,7 @@ from broker.core.registry import Registry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
-from broker.workers.archive import Archive
+from broker.workers.archive import GROUP, Archive
 from tests.records import TENANT, Desk
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ class Scene:
         )
 
     async def send(self, count: int) -> None:
+        """Entries that the group has read all of, whatever the store says."""
         await self.log.append([entry_of(self.desk.text()) for _ in range(count)])
+        member = await self.log.subscribe(GROUP, [Stream.MESSAGES])
+        while await member.fetch(max_entries=9, wait_seconds=0):
+            pass
+        await member.commit({PLACE: count})
+        await member.close()
 
 
 @pytest_asyncio.fixture

@@ -12,13 +12,15 @@ import structlog
 from backends.memory.blobs import MemoryBlobs
 from broker.core import identity, parcels
 from broker.core.codec import BLOB_ENCODING, ITEM_ENCODING, item_content
-from broker.core.errors import BlobsUnavailableError, LogUnavailableError, SettingsError
+from broker.core.errors import BlobsUnavailableError, LogUnavailableError, SettingsError, TooLargeError
 from broker.core.parcels import HEADROOM_BYTES
 from connectors.whatsapp_cloud.webhook import EdgeLimits
 from tests.unit.connectors.whatsapp_cloud.test_webhook import HELLO, Log, body_of, messages, serving, sign
 
 if TYPE_CHECKING:
-    from broker.core.ports import BlobStore
+    from collections.abc import Sequence
+
+    from broker.core.ports import BlobStore, NewEntry
 
 LIMIT = 8_192
 LIMITS = EdgeLimits(append_seconds=0.5, retry_after_seconds=7)
@@ -103,6 +105,39 @@ async def test_a_blob_store_that_takes_too_long_is_503() -> None:
     async with serving(replace(LIMITS, append_seconds=0.1), log, blobs.opened) as edge:
         assert await edge.deliver(LONG) == 503
         assert edge.outcomes == {"blobs_slow": 1}
+    assert log.entries == []
+
+
+class Stingy(Log):
+    """A log that takes less than it says, as brokers do whose setting was lowered; `taken` is how much."""
+
+    taken = 6_000
+
+    async def append(self, entries: Sequence[NewEntry]) -> None:
+        if any(one.size > self.taken for one in entries):
+            raise TooLargeError("the brokers take smaller entries")
+        await super().append(entries)
+
+
+async def test_a_log_that_takes_less_than_it_says_gets_less_at_once() -> None:
+    log, blobs = Stingy(), Blobs()
+    async with serving(LIMITS, log, blobs.opened) as edge:
+        with structlog.testing.capture_logs() as lines:
+            assert await edge.deliver(LONG) == 200
+        assert await edge.deliver(HELLO) == 200
+        assert edge.outcomes == {"accepted": 2}
+    assert [(one["action"], one["code"]) for one in lines] == [("webhook.append", "too_large")], "an operator is told"
+    assert max(one.size for one in log.entries) <= log.taken
+    assert len([one for one in log.records if one.envelope.kind == "message"]) == 3 + 1
+    assert len(blobs.store.data) == 1
+
+
+async def test_a_log_that_takes_next_to_nothing_is_503() -> None:
+    log, blobs = Stingy(), Blobs()
+    log.taken = 100
+    async with serving(LIMITS, log, blobs.opened) as edge:
+        assert await edge.deliver(LONG) == 503
+        assert edge.outcomes == {"log_small": 1}
     assert log.entries == []
 
 
