@@ -270,20 +270,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-<<<<<<< HEAD
     """How far the store is in one partition.
 
     `start` is the first offset it was to keep there: 0, or where an adopted log began. Of the entries from there to
     `next`, so many were `duplicates`, so many `redriven` (counted with their first try). `keep_seq` rows were kept.
     `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that has taken this one's place:
     then nothing more is kept of this one.
-=======
-    """How far the store is in one partition. `start` is the first offset it was to keep there.
-
-    That is 0, or where an adopted log began. Of the entries from `start` to `next`, so many were `duplicates`, so many
-    `redriven` (counted with their first try). `keep_seq` rows were kept. `last_event_id` is the `ce_id` of the entry at
-    `next - 1`. `successor` is the log that has taken this one's place: then nothing more is kept of this one.
->>>>>>> faults-stores
     """
 
     start: int
@@ -297,11 +289,7 @@ class Progress:
 
 
 NOTHING_KEPT = Progress(start=0, next=0)
-<<<<<<< HEAD
 """Of a partition that nothing was kept of yet. Entries begin at 0: what a log no longer has of them is lost."""
-=======
-"""Of a partition that nothing was kept of yet. Its entries began at 0: what the log no longer has of them is lost."""
->>>>>>> faults-stores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,11 +155,7 @@ async def _kept(stage: Stage, drafts: list[Draft]) -> int:
 
 
 async def _are_dead_letters(stage: Stage, poison: list[Draft]) -> None:
-<<<<<<< HEAD
     """Each is on `dead`, once, with its own bytes and the reason, also where a worker was killed."""
-=======
-    """Each is on `dead`, with its own bytes and the reason: twice, since a worker was killed, and one all the same."""
->>>>>>> faults-stores
     dead = await stage.store.dead_letters(TENANTS[0])
     assert [one.code for one in dead] == ["unstorable", "unstorable"]
     gaps = [await stage.store.record(TENANTS[0], one.gap_record_id) for one in dead]
@@ -167,13 +163,8 @@ async def _are_dead_letters(stage: Stage, poison: list[Draft]) -> None:
     assert stand_for == {_record_id(stage, draft) for draft in poison}
 
     told = [entry async for entry in logged(stage.log, [topic_name(TENANTS[0], Stream.DEAD)])]
-<<<<<<< HEAD
-    names = [entry.header("custody-dead-of") for entry in told]
-    assert sorted(map(str, names)) == sorted(f"{one.topic}/{one.partition}/{one.offset}" for one in dead)
-=======
     names = [str(entry.header("custody-dead-of")) for entry in told]
-    assert sorted(names) == sorted(2 * [f"{one.topic}/{one.partition}/{one.offset}" for one in dead])
->>>>>>> faults-stores
+    assert sorted(names) == sorted(f"{one.topic}/{one.partition}/{one.offset}" for one in dead)
     for entry, name in zip(told, names, strict=True):
         topic, partition, offset = name.rsplit("/", 2)
         (own,) = await stage.log.read(TopicPartition(topic, int(partition)), int(offset), max_entries=1)
