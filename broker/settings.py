@@ -114,7 +114,7 @@ class LogSettings(_Database):
     replication: int = Field(default=3, ge=1, le=99, examples=[3])
     min_insync: int = Field(default=2, ge=1, le=99, examples=[2])
     entry_bytes: int | None = Field(default=None, ge=8_192, le=67_108_864, examples=[1_000_000])
-    compression: Literal["none", "gzip", "lz4", "zstd"] = Field(default="lz4", examples=["lz4"])
+    compression: Literal["none", "gzip", "lz4", "zstd"] = Field(default="zstd", examples=["zstd"])
     linger_seconds: float = Field(default=0.005, ge=0, le=1, examples=[0.005])
     session_seconds: float = Field(default=30.0, ge=0.5, le=1800, examples=[30])
     heartbeat_seconds: float = Field(default=3.0, ge=0.05, le=60, examples=[3])
