@@ -17,7 +17,9 @@ from rich.console import Console
 from benchmarks import machine, report
 from benchmarks.archive import bench as archive
 from benchmarks.backlog import bench as backlog
+from benchmarks.compression import bench as compression
 from benchmarks.edge import bench as edge
+from benchmarks.logs import LogKind
 from benchmarks.memory import bench as memory
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
@@ -39,16 +41,22 @@ class Which(StrEnum):
 
     ARCHIVE = "archive"
     BACKLOG = "backlog"
+    COMPRESSION = "compression"
     EDGE = "edge"
     MEMORY = "memory"
     ALL = "all"
 
 
 What = Annotated[
-    Which, typer.Argument(help="archive, backlog, edge, memory (long; it goes on where it was stopped), or all.")
+    Which,
+    typer.Argument(
+        help="archive, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where it was stopped), "
+        "or all of those that need no Java."
+    ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
 Entries = Annotated[int, typer.Option("--entries", min=1000, help="Log entries in a run, about.")]
+On = Annotated[LogKind, typer.Option("--log", help="What the log is on, for archive and backlog.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 Long = Annotated[bool, typer.Option("--long", help="With all: the demos of the memory benchmark too.")]
 Machine = Annotated[str | None, typer.Option("--machine", metavar="WORDS", help="What to call this machine.")]
@@ -65,6 +73,7 @@ class Wanted:
     runs: int
     entries: int
     long: bool
+    log: LogKind
 
     def includes(self, one: Which) -> bool:
         """Whether this benchmark is to run."""
@@ -76,6 +85,7 @@ def main(  # noqa: PLR0913 - each is an option of the command line
     *,
     runs: Runs = 5,
     entries: Entries = 50_000,
+    log: On = LogKind.POSTGRES,
     as_json: Json = False,
     long: Long = False,
     named: Machine = None,
@@ -85,7 +95,7 @@ def main(  # noqa: PLR0913 - each is an option of the command line
 
     Take the ratios: they hold on a noisy machine too, since the sides take turns.
     """
-    wanted = Wanted(what=what, runs=runs, entries=entries, long=long)
+    wanted = Wanted(what=what, runs=runs, entries=entries, long=long, log=log)
     found = asyncio.run(_measured(wanted, named or machine.described()))
     for _, document in found:
         report.write(results, document)
@@ -111,9 +121,11 @@ async def _measured(wanted: Wanted, named: str) -> list[tuple[Result, dict[str, 
 
 async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
     if wanted.includes(Which.ARCHIVE):
-        yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
+        yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
     if wanted.includes(Which.BACKLOG):
-        yield await backlog.measure(stage, entries=wanted.entries, tell=tell)
+        yield await backlog.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
+    if wanted.what is Which.COMPRESSION:
+        yield await compression.measure(entries=wanted.entries, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.EDGE):
         yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
     if wanted.includes(Which.MEMORY):

@@ -19,6 +19,7 @@ ROLES = {
     "archive.worker": "benchmarks.archive.worker",
     "archive.floor": "benchmarks.archive.floor",
     "backlog.worker": "benchmarks.backlog.worker",
+    "compression.worker": "benchmarks.compression.worker",
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",

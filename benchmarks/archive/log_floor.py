@@ -1,19 +1,25 @@
-"""The log's side of the floor: entries read by plain SQL, notices appended by COPY."""
+"""The log's side of the floor on Postgres: entries read by plain SQL, notices appended by COPY."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import asyncpg
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+from benchmarks.logs import LogAt, LogKind
 
-    from benchmarks.archive.orders import FloorOrders
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
+_IDS = """
+SELECT name || '/' || partition, partition_id
+FROM custody_log.log_partitions JOIN custody_log.topics USING (topic_id)
+"""
 _READ = """
 SELECT partition_id, log_offset, appended_at, key, headers, value
 FROM custody_log.entries
@@ -27,39 +33,81 @@ WHERE partition_id = $1 RETURNING next_offset - $2, clock_timestamp()
 _COLUMNS = ("partition_id", "log_offset", "appended_at", "key", "headers", "value")
 
 
-async def read_through(connection: Connection, wanted: FloorOrders) -> AsyncIterator[int]:
-    """Reads the partitions to their ends, a batch each time; how many entries it had."""
-    for partition_id, end in wanted.reads.items():
-        for first in range(0, end, wanted.batch_rows):
-            yield len(await connection.fetch(_READ, partition_id, first, min(first + wanted.batch_rows, end)))
+class FloorLog(Protocol):
+    """What a floor does with a log, by the barest means. Ends are by `topic/partition`."""
+
+    def read_through(self, ends: Mapping[str, int], batch_rows: int) -> AsyncIterator[int]:
+        """Reads partitions to their ends, a batch each time; how many entries it had."""
+        ...
+
+    async def notices_of(self, ends: Mapping[str, int], *, batches: int) -> Sequence[Sequence[Any]]:
+        """The notices below these ends, in as many portions as there are batches."""
+        ...
+
+    def publish(self, portions: Sequence[Sequence[Any]]) -> AsyncIterator[None]:
+        """Appends a portion each time; durable then."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+        ...
 
 
-async def notices_of(dsn: str, ends: Mapping[int, int], *, batches: int) -> Sequence[Sequence[tuple[Any, ...]]]:
-    """The notices below these ends, in as many portions as there are batches."""
-    connection = await asyncpg.connect(dsn)
-    try:
+async def open_floor(at: LogAt) -> FloorLog:
+    """The floor of a log."""
+    if at.kind is LogKind.KAFKA:
+        from benchmarks.archive.kafka_floor import KafkaFloor  # noqa: PLC0415 - aiokafka, for those who use it
+
+        return await KafkaFloor.open(at.address)
+    return await PostgresFloor.open(at.address)
+
+
+@dataclass(slots=True, kw_only=True)
+class PostgresFloor:
+    """Two connections, and the partitions' ids in the database."""
+
+    reader: Connection
+    publisher: Connection
+    ids: Mapping[str, int]
+
+    @classmethod
+    async def open(cls, dsn: str) -> Self:
+        """Connected."""
+        reader, publisher = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+        return cls(reader=reader, publisher=publisher, ids=dict(map(tuple, await reader.fetch(_IDS))))
+
+    async def read_through(self, ends: Mapping[str, int], batch_rows: int) -> AsyncIterator[int]:
+        """See `FloorLog`."""
+        for name, end in ends.items():
+            for first in range(0, end, batch_rows):
+                yield len(await self.reader.fetch(_READ, self.ids[name], first, min(first + batch_rows, end)))
+
+    async def notices_of(self, ends: Mapping[str, int], *, batches: int) -> Sequence[Sequence[tuple[Any, ...]]]:
+        """See `FloorLog`."""
         found = [
             (partition_id, key, headers, value)
-            for one, end in ends.items()
-            for partition_id, _, _, key, headers, value in await connection.fetch(_READ, one, 0, end)
+            for name, end in ends.items()
+            for partition_id, _, _, key, headers, value in await self.reader.fetch(_READ, self.ids[name], 0, end)
         ]
-    finally:
-        await connection.close()
-    shares = range(batches if found else 0)
-    return [found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in shares]
+        shares = range(batches if found else 0)
+        return [found[len(found) * one // batches : len(found) * (one + 1) // batches] for one in shares]
 
+    async def publish(self, portions: Sequence[Sequence[tuple[Any, ...]]]) -> AsyncIterator[None]:
+        """Each portion in one transaction, offsets taken in it."""
+        for portion in portions:
+            async with self.publisher.transaction():
+                taken = {}
+                for partition_id, amount in sorted(Counter(one[0] for one in portion).items()):
+                    taken[partition_id] = tuple((await self.publisher.fetch(_TAKE_OFFSETS, partition_id, amount))[0])
+                await self.publisher.copy_records_to_table(
+                    "entries", schema_name="custody_log", columns=_COLUMNS, records=_placed(portion, taken)
+                )
+            yield
 
-async def publish(connection: Connection, portions: Sequence[Sequence[tuple[Any, ...]]]) -> AsyncIterator[None]:
-    """Appends a portion each time, in one transaction, offsets taken in it."""
-    for portion in portions:
-        async with connection.transaction():
-            taken = {}
-            for partition_id, amount in sorted(Counter(one[0] for one in portion).items()):
-                taken[partition_id] = tuple((await connection.fetch(_TAKE_OFFSETS, partition_id, amount))[0])
-            await connection.copy_records_to_table(
-                "entries", schema_name="custody_log", columns=_COLUMNS, records=_placed(portion, taken)
-            )
-        yield
+    async def close(self) -> None:
+        """See `FloorLog`."""
+        await self.reader.close()
+        await self.publisher.close()
 
 
 def _placed(portion: Sequence[tuple[Any, ...]], taken: Mapping[int, tuple[Any, ...]]) -> list[tuple[object, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.logs import LogAt
 from benchmarks.machine import Spent
 
 
@@ -12,7 +13,7 @@ from benchmarks.machine import Spent
 class WorkerOrders:
     """Drain `entries` of the log into the store, as a group of its own."""
 
-    log_dsn: str = field(repr=False)
+    log: LogAt
     records_dsn: str = field(repr=False)
     group: str
     entries: int
@@ -22,16 +23,16 @@ class WorkerOrders:
 class FloorOrders:
     """Write the rows of the store at `reference_dsn` again, `batch_rows` records in one transaction.
 
-    `reads`: read the log's partitions besides, each (by id) up to its end. `publishes`: append the notices besides, the
-    ones that lie in these partitions of the log below these ends.
+    `reads`: read these of the log's partitions besides, by `topic/partition`, each up to its end. `publishes`: append
+    the notices besides, the ones that lie in these partitions of the log below these ends.
     """
 
     reference_dsn: str = field(repr=False)
     records_dsn: str = field(repr=False)
-    log_dsn: str = field(repr=False)
+    log: LogAt
     batch_rows: int
-    reads: Mapping[int, int] = field(default_factory=dict)
-    publishes: Mapping[int, int] = field(default_factory=dict)
+    reads: Mapping[str, int] = field(default_factory=dict)
+    publishes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,11 +10,11 @@ from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
 from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
+from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from broker import measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.topics import ARCHIVED_STREAMS
-from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.settings import PostgresSettings, Profile, TelemetrySettings, WorkerSettings
 from broker.telemetry import configure_logging
 from broker.workers.archive import Archive
@@ -63,12 +63,10 @@ async def drain(wanted: WorkerOrders, count: Count) -> Spent:
     """Keeps what the orders say, and counts how far it has come; what it took."""
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
-    connections = PostgresSettings().pool_size
     metrics = measures.metrics(telemetry)
-    log = await PostgresLog.open(wanted.log_dsn, options=PostgresLogOptions(pool_size=connections), metrics=metrics)
-    store = await PostgresRecords.open(
-        wanted.records_dsn, clock=lambda: tenant.AT, options=PostgresOptions(connections=connections)
-    )
+    log = await open_log(wanted.log, metrics)
+    options = PostgresOptions(connections=PostgresSettings().pool_size)
+    store = await PostgresRecords.open(wanted.records_dsn, clock=lambda: tenant.AT, options=options)
     spent = await _drained(wanted, log, store, metrics, count)
     await store.close()
     await log.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.logs import LogAt
 from benchmarks.machine import Spent
 
 
@@ -12,7 +13,7 @@ from benchmarks.machine import Spent
 class BacklogOrders:
     """Drain `entries` of the log into the store, with no more than `memory_bytes` of data, and time every `step`."""
 
-    log_dsn: str = field(repr=False)
+    log: LogAt
     records_dsn: str = field(repr=False)
     entries: int
     step: int

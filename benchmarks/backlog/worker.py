@@ -31,6 +31,6 @@ async def main(orders: Orders) -> None:
         while done >= wanted.step * (len(steps) + 1):
             steps.append(time.perf_counter() - started)
 
-    work = WorkerOrders(log_dsn=wanted.log_dsn, records_dsn=wanted.records_dsn, group=GROUP, entries=wanted.entries)
+    work = WorkerOrders(log=wanted.log, records_dsn=wanted.records_dsn, group=GROUP, entries=wanted.entries)
     spent = await drain(work, count)
     orders.answer(BacklogOutcome(spent=spent, steps=steps))

@@ -62,6 +62,7 @@ def guarded(doing: str) -> Callable[[Call[P, T]], Call[P, T]]:
 
 def translated(error: BaseException, doing: str) -> CustodyError:
     """What a client's error means to the caller. An unknown one is retryable: nothing is lost by waiting."""
+    error = _refusal_behind(error)
     name = type(error).__name__
     if isinstance(error, _REFUSED_LOGINS):
         return LogUnavailableError(
@@ -79,3 +80,13 @@ def translated(error: BaseException, doing: str) -> CustodyError:
             "are back"
         )
     return LogUnavailableError(f"the log failed while {doing} ({name}); try again later")
+
+
+def _refusal_behind(error: BaseException) -> BaseException:
+    """A client's certificate is refused after the handshake, which then looks like a connection that was closed.
+
+    Source: https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.4, and aiokafka 0.14.0, 2026-11-26.
+    """
+    cause = error.__cause__
+    is_end = isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+    return cause if isinstance(cause, ssl.SSLError) and not is_end else error

@@ -11,14 +11,17 @@ from benchmarks.archive import bench as archive
 from benchmarks.archive.reference import digests
 from benchmarks.backlog import bench as backlog
 from benchmarks.children import ChildFailedError
+from benchmarks.compression import bench as compression
 from benchmarks.digests import NotTheSameError
 from benchmarks.edge import bench as edge
+from benchmarks.logs import LogKind, filled_log
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
 from benchmarks.rounds import silent
 from benchmarks.stage import Kind
-from benchmarks.tenant import ACCOUNTED_TOPICS
+from tests.kafka_servers import missing_for_local_kafka
+from tests.servers import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +54,8 @@ async def test_the_archive_s_floors_write_the_very_rows_that_the_worker_wrote(st
 
 async def test_a_run_that_wrote_other_rows_is_found_out(stage: Stage) -> None:
     async with AsyncExitStack() as exits:
-        log = await exits.enter_async_context(stage.fresh(Kind.LOG))
-        await archive.fill(log, ENTRIES)
-        entries = sum((await archive.partitions(log, ACCOUNTED_TOPICS)).values())
-        turns = archive.Turns(stage=stage, log=log, entries=entries, data_bytes=1, exits=exits)
+        log, volume = await exits.enter_async_context(filled_log(stage, LogKind.POSTGRES, ENTRIES))
+        turns = archive.Turns(stage=stage, log=log, volume=volume, exits=exits)
         await turns.worker()
         assert turns.reference is not None
         await stage.execute(
@@ -100,6 +101,47 @@ async def test_a_backlog_is_drained_within_a_limit_that_the_kernel_enforces(stag
     assert all(result.figures[name] < 256 for name in drained)
     with pytest.raises(ChildFailedError):
         await backlog.measure(stage, entries=ENTRIES, tell=silent, memory_bytes=MEBIBYTE)
+
+
+@pytest.fixture
+def local_kafka() -> None:
+    if missing := missing_for_local_kafka():
+        unavailable(missing)
+
+
+@pytest.mark.usefixtures("local_kafka")
+async def test_on_kafka_the_archive_s_floors_write_the_very_rows_that_the_worker_wrote(stage: Stage) -> None:
+    result = await archive.measure(stage, entries=ENTRIES, runs=1, tell=silent, on=LogKind.KAFKA)
+
+    (comparison,) = result.comparisons
+    assert result.name == "archive-kafka"
+    assert comparison.floors == ("floor", "floor + reading", "floor + reading + notices")
+    rows = cast("dict[str, int]", result.parameters["rows"])
+    assert counts_of(comparison) == {(("records", rows["records"]),)}
+
+
+@pytest.mark.usefixtures("local_kafka")
+async def test_a_backlog_on_kafka_is_drained_within_the_same_limit(stage: Stage) -> None:
+    result = await backlog.measure(stage, entries=ENTRIES, tell=silent, on=LogKind.KAFKA)
+
+    assert (result.name, result.figures["the worker's limit: MiB"]) == ("backlog-kafka", 256)
+    drained = [name for name in result.figures if name.endswith("peak MiB")]
+    assert len(drained) == 2
+    assert all(result.figures[name] < 256 for name in drained)
+
+
+@pytest.mark.usefixtures("local_kafka")
+async def test_each_way_of_packing_appends_the_same_entries() -> None:
+    result = await compression.measure(entries=ENTRIES, runs=1, tell=silent)
+
+    (comparison,) = result.comparisons
+    assert set(comparison.samples) == set(compression.WAYS)
+    assert len(counts_of(comparison)) == 1
+    assert all(result.figures[f"{way}: packed so many times smaller"] > 1 for way in ("gzip", "lz4", "zstd"))
+
+
+def test_the_rates_of_the_tenths_are_told_from_the_times_they_ended_at() -> None:
+    assert backlog.step_rates([2.0, 3.0, 7.0], 100) == [50, 100, 25]
 
 
 async def test_a_document_comes_out_of_the_blob_store_as_it_went_in(stage: Stage, tmp_path: Path) -> None:

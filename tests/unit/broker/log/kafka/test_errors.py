@@ -43,6 +43,21 @@ def test_an_operator_is_told_what_to_do_and_the_caller_may_try_again(error: Exce
     assert CANARY not in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("cause", "is_refusal"),
+    [(ssl.SSLError(CANARY), True), (ssl.SSLEOFError(CANARY), False), (OSError(CANARY), False), (None, False)],
+)
+def test_a_certificate_refused_after_the_handshake_is_told_from_a_connection_that_broke(
+    cause: Exception | None,
+    is_refusal: bool,
+) -> None:
+    closed = kafka.KafkaConnectionError(CANARY)
+    closed.__cause__ = cause
+    said = str(translated(closed, "connecting"))
+    assert ("refuse the login" in said) is is_refusal
+    assert CANARY not in said
+
+
 async def test_errors_of_our_own_pass_as_they_are() -> None:
     @guarded("reading")
     async def read() -> None:

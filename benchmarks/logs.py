@@ -1,0 +1,117 @@
+"""The logs that a benchmark may run on: Postgres on the stage's own server, or one broker of Kafka beside it."""
+
+from __future__ import annotations
+
+import logging
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from benchmarks import tenant, traffic
+from benchmarks.stage import Kind, Stage
+from broker.log.postgres import PostgresLog, PostgresLogOptions
+from broker.settings import LogSettings, PostgresSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+
+    from broker.core.metrics import Metrics
+    from broker.core.ports import EventLog, NewEntry
+
+SEED = 1
+_APPEND_ENTRIES = 2000
+
+
+class LogKind(StrEnum):
+    """What a log is on."""
+
+    POSTGRES = "postgres"
+    KAFKA = "kafka"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogAt:
+    """Where a log is: a DSN, or a broker's address."""
+
+    kind: LogKind
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """How many entries there are to be kept, and the bytes of their values."""
+
+    entries: int
+    data_bytes: int
+
+
+async def open_log(at: LogAt, metrics: Metrics | None = None, **settings: object) -> EventLog:
+    """The log, as `custody run` opens it; with more settings of Kafka."""
+    if at.kind is LogKind.KAFKA:
+        from broker.kafka_settings import kafka_options  # noqa: PLC0415 - aiokafka comes along, for those who use it
+        from broker.log.kafka import KafkaLog  # noqa: PLC0415 - likewise
+
+        logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it warns of each partition of a topic that is too new
+        alone = {"kind": "kafka", "bootstrap": (at.address,), "replication": 1, "min_insync": 1}
+        wanted = LogSettings.model_validate(alone | settings)
+        return await KafkaLog.open(kafka_options(wanted), metrics=metrics)
+    options = PostgresLogOptions(pool_size=PostgresSettings().pool_size)
+    return await PostgresLog.open(at.address, options=options, metrics=metrics)
+
+
+@asynccontextmanager
+async def filled_log(stage: Stage, kind: LogKind, entries: int) -> AsyncGenerator[tuple[LogAt, Volume]]:
+    """A log with so many entries, and those of identities besides, until the block is left."""
+    if kind is LogKind.KAFKA:
+        async with one_broker() as at:
+            yield at, await _fill(at, entries)
+    else:
+        async with stage.fresh(Kind.LOG) as place:
+            at = LogAt(kind=kind, address=place.dsn)
+            volume = await _fill(at, entries)
+            await stage.execute("VACUUM (ANALYZE)", place=place)
+            yield at, volume
+
+
+@asynccontextmanager
+async def one_broker() -> AsyncGenerator[LogAt]:
+    """A Kafka of one broker until the block is left."""
+    from broker.log.kafka.local import KafkaCluster  # noqa: PLC0415 - as above
+
+    async with await KafkaCluster.start() as cluster:
+        yield LogAt(kind=LogKind.KAFKA, address=cluster.bootstrap[0])
+
+
+def prepared(entries: int) -> Iterator[Sequence[NewEntry]]:
+    """So many entries as the edge appends them, body by body; the same each time."""
+    sealing = traffic.Sealing(random.Random(SEED).randbytes)
+    yield from (sealing.entries(body) for body in traffic.bodies(seed=SEED, items=entries))
+
+
+async def _fill(at: LogAt, entries: int) -> Volume:
+    log = await open_log(at)
+    await log.create_topics(tenant.topics())
+    amount = data_bytes = 0
+    waiting: list[NewEntry] = []
+    for added in prepared(entries):
+        waiting += added
+        amount += len(added)
+        data_bytes += sum(len(one.value) for one in added)
+        if len(waiting) >= _APPEND_ENTRIES:
+            await log.append(waiting)
+            waiting = []
+    await log.append(waiting)
+    await log.close()
+    return Volume(entries=amount, data_bytes=data_bytes)
+
+
+async def ends(at: LogAt, topics: Sequence[str]) -> Mapping[str, int]:
+    """The end of each partition of these topics, by `topic/partition`."""
+    log = await open_log(at)
+    try:
+        bounds = await log.bounds(topics)
+    finally:
+        await log.close()
+    return {f"{place.topic}/{place.partition}": one.end for place, one in sorted(bounds.items())}
