@@ -51,6 +51,7 @@ def kafka_options(log: LogSettings) -> KafkaLogOptions:
         security=_security(log),
         client_id=log.client_id,
         instance=log.instance,
+        generation=log.generation,
         replication=log.replication,
         min_insync=log.min_insync,
         compression=log.compression,

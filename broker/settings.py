@@ -111,6 +111,7 @@ class LogSettings(_Database):
     key_file: Path | None = Field(default=None, examples=["/run/secrets/custody-kafka.key"])
     client_id: str = Field(default="custody", min_length=1, max_length=100, examples=["custody"])
     instance: str | None = Field(default=None, min_length=1, max_length=100, examples=["custody-0"])
+    generation: int = Field(default=1, ge=1, le=9_999, examples=[1])
     replication: int = Field(default=3, ge=1, le=99, examples=[3])
     min_insync: int = Field(default=2, ge=1, le=99, examples=[2])
     entry_bytes: int | None = Field(default=None, ge=8_192, le=67_108_864, examples=[1_000_000])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from broker.log.kafka.incremental import SetTopicSettings
 
@@ -40,8 +42,9 @@ async def make_topic(
 
 
 async def clear(bootstrap: Sequence[str]) -> None:
-    """Takes Custody's topics away, and with them the offsets of its groups; returns once they are gone."""
+    """Takes Custody's topics away, and with them the offsets and members of its groups; returns once they are gone."""
     async with admin_client(bootstrap) as admin:
+        await ask_members_out(admin)
         while names := [name for name in await admin.list_topics() if name.startswith("custody.")]:
             await admin.delete_topics(names)
 
@@ -65,6 +68,31 @@ async def set_topic(bootstrap: Sequence[str], topic: str, **settings: str) -> No
         for code, *_message in answer.responses:
             if code:
                 raise for_code(code)(topic)
+
+
+async def ask_members_out(admin: AIOKafkaAdminClient) -> None:
+    """Ends every membership: those of the dead would hold up the next members of their groups."""
+    for group in await groups_of(admin):
+        await _ask_out(admin, group)
+
+
+async def groups_of(admin: AIOKafkaAdminClient) -> list[str]:
+    """Every group; a coordinator that has just come up is asked again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return [group for group, *_ in await admin.list_consumer_groups()]
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+            await asyncio.sleep(0.02)
+
+
+async def _ask_out(admin: AIOKafkaAdminClient, group: str) -> None:
+    (answer,) = await admin.describe_consumer_groups([group])
+    for description in answer.groups:
+        for member_id, *_ in description[5]:
+            await admin._send_request(LeaveGroupRequest(group, member_id), await admin.find_coordinator(group))
 
 
 async def allow(bootstrap: Sequence[str], principal: str, topic: str, operation: Literal["read", "write"]) -> None:

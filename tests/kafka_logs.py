@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.group import LeaveGroupRequest
 
 from broker.log.kafka import KafkaLog, KafkaLogOptions
+from tests.kafka_clients import ask_members_out, groups_of
 from tests.kafka_wire import Wire
 
 if TYPE_CHECKING:
@@ -116,31 +116,11 @@ async def _clear(admin: AIOKafkaAdminClient) -> None:
 
     Members that could not leave, or kept their place as static ones do, are asked out.
     """
-    for group in await _groups(admin):
-        await _ask_out(admin, group)
+    await ask_members_out(admin)
     names = [name for name in await admin.list_topics() if name.startswith("custody.")]
     if names:
         await admin.delete_topics(names)
     await until_not(lambda: _anything_left(admin))
-
-
-async def _groups(admin: AIOKafkaAdminClient) -> list[str]:
-    """Every group; a coordinator that has just come up is asked again."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return [group for group, *_ in await admin.list_consumer_groups()]
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-            await asyncio.sleep(0.02)
-
-
-async def _ask_out(admin: AIOKafkaAdminClient, group: str) -> None:
-    (answer,) = await admin.describe_consumer_groups([group])
-    for description in answer.groups:
-        for member_id, *_ in description[5]:
-            await admin._send_request(LeaveGroupRequest(group, member_id), await admin.find_coordinator(group))
 
 
 async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
@@ -148,7 +128,7 @@ async def _anything_left(admin: AIOKafkaAdminClient) -> bool:
 
 
 async def _offsets_left(admin: AIOKafkaAdminClient) -> bool:
-    for group in await _groups(admin):
+    for group in await groups_of(admin):
         try:
             if await admin.list_consumer_group_offsets(group):
                 return True

@@ -226,7 +226,7 @@ class Archive:
 def _changed(place: TopicPartition, progress: Progress) -> LogChangedError:
     return LogChangedError(
         f"{place.topic}[{place.partition}]: the entry before offset {progress.next} is not the one this store "
-        "kept. Point Custody at the log it was kept from"
+        "kept. Point Custody at the log it was kept from, or see what to do about a topic that was made anew"
     )
 
 

@@ -71,7 +71,7 @@ class Connections:
 
     @property
     def identity(self) -> str:
-        """The log's identity: that of the cluster."""
+        """The log's identity: that of the cluster, and its generation."""
         return self._identity
 
     @property
@@ -139,7 +139,8 @@ class Connections:
         except DRIVER_ERRORS as error:
             problem = await self._reason(error)
         else:
-            self._identity = f"kafka:{cluster_id}"
+            generation = self.options.generation
+            self._identity = f"kafka:{cluster_id}" + (f"/{generation}" if generation > 1 else "")
             return
         raise problem
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError
 from faststream import AckPolicy
 
 from broker.core.errors import LogUnavailableError
@@ -95,8 +96,14 @@ class Membership:
                 await stop_consumer(self._subscriber.consumer, self._subscriber.stop)
 
     def seek(self, place: TopicPartition, offset: int) -> None:
-        """Fetches from there on; the partition must be assigned."""
-        self.consumer.seek(_kafka(place), offset)
+        """Fetches from there on. `IllegalStateError` where the partition is not assigned.
+
+        When topics come or go, aiokafka drops the whole assignment before it says so, and asserts that there is one.
+        """
+        try:
+            self.consumer.seek(_kafka(place), offset)
+        except AssertionError:
+            raise IllegalStateError from None
 
     async def commit(self, positions: Iterable[tuple[TopicPartition, int]]) -> None:
         """Moves the group's offsets. Raises what aiokafka does; tries for ever what may yet succeed."""

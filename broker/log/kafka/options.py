@@ -47,6 +47,8 @@ class KafkaLogOptions:
         instance: this process's name among the members of its groups (static membership): a worker that restarts under
             its name within `session_seconds` gets its partitions back without a rebalance. None: a new member each
             time.
+        generation: part of the log's identity, from 2 on. One more where topics of this cluster were made anew: the log
+            is another one then, and is kept from its first entries once it was let take the former one's place.
         replication: replicas of a topic that Custody creates.
         min_insync: how many of them must have an entry before an append returns.
         entry_bytes: the most that one entry may have, key and headers included; topics are created to take it.
@@ -67,6 +69,7 @@ class KafkaLogOptions:
     security: KafkaSecurity = KafkaSecurity()
     client_id: str = "custody"
     instance: str | None = None
+    generation: int = 1
     replication: int = 3
     min_insync: int = 2
     entry_bytes: int = 1_000_000

@@ -311,6 +311,19 @@ async def test_a_topic_made_anew_under_its_reader_is_begun_at_its_first_entry(
     assert values(await take(reader, 3)) == ["0", "1", "2"]
 
 
+async def test_a_place_is_sought_again_when_the_assignment_is_gone_before_it_is_told(logs: KafkaLogs) -> None:
+    """When topics come or go, aiokafka drops the assignment first and tells of it later."""
+    log = await logs.open()
+    topic = await make_topic(log, partitions=1)
+    await log.append(many(topic, 20))
+    reader = await member(log, topic, partitions=1)
+    await take(reader, 20)
+    assert isinstance(reader, KafkaSubscription)
+    reader._membership.consumer._subscription.subscribe_from_pattern({topic})
+    reader.seek(TopicPartition(topic, 0), 5)
+    assert values(await take(reader, 15)) == [str(number) for number in range(5, 20)]
+
+
 async def test_a_topic_made_anew_unnoticed_is_told_by_its_id(logs: KafkaLogs, kafka_server: SharedKafka) -> None:
     """Where the new topic has as many entries as were read of the old one, no broker and no offset tells."""
     log = await logs.open(metadata_seconds=3_600.0)
