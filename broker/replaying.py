@@ -106,7 +106,7 @@ async def spans(wish: Wish, *, log: EventLog, keeper: Archive) -> Sequence[Span]
     for place in wish.named - bounds.keys():
         raise NoSuchPartitionError(f"{place.topic}/{place.partition}: the log has no such partition among these topics")
     places = wish.named or frozenset(bounds)
-    standing = await keeper.start_at(places)
+    standing = await keeper.stands_at(places)
     found = [await _span(wish, log, place, bounds[place], standing.get(place)) for place in sorted(places)]
     return [one for one in found if one.first < one.end or one.unkept]
 

@@ -130,11 +130,17 @@ class Archive:
         await self.store.keep([Arrived(record=gap, event_id=entry.event_id, dead=letter, redrive_of=redrive_of(entry))])
 
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Where the store stands in these partitions; stops those whose log is not the one they were kept from.
+        """Where to go on in these partitions; stops those whose log is not the one they were kept from.
 
         Where the group never committed there is no wish, so that they are read from their first entry: what was kept
         there may not have been told of, and until something is committed they would seem to stand still.
         """
+        stands = await self.stands_at(places)
+        committed = await self.log.committed(GROUP, sorted({place.topic for place in stands}))
+        return {place: offset for place, offset in stands.items() if place in committed}
+
+    async def stands_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Where the store stands in these partitions; stops those whose log is not the one they were kept from."""
         others = await self._from_other_logs(places)
         for place, logs in others.items():
             self._stop(place, _not_adopted(place, self.log.identity, logs))
@@ -144,12 +150,7 @@ class Archive:
                 self._stop(place, _changed(place, progress))
             elif bounds.first > progress.next:
                 self._stop(place, _gap(place, progress, bounds))
-        committed = await self.log.committed(GROUP, sorted({place.topic for place in standing}))
-        return {
-            place: min(progress.next, bounds.end)
-            for place, (progress, bounds) in standing.items()
-            if place in committed or progress.next <= bounds.first
-        }
+        return {place: min(progress.next, bounds.end) for place, (progress, bounds) in standing.items()}
 
     async def mended(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Those of these stopped partitions whose log is, or is again, what the store goes on with; and from where."""

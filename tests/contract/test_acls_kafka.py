@@ -268,7 +268,7 @@ async def test_the_operator_can_do_what_its_commands_do(guarded: Guarded) -> Non
     await guarded.grant(OPERATOR)
     log = await KafkaLog.open(guarded.options("operator"))
     try:
-        for stream in (*ARCHIVED_STREAMS, Stream.FETCHES):  # custody dead redrive, custody part refetch
+        for stream in (*ARCHIVED_STREAMS, Stream.FETCHES, Stream.KEPT):  # dead redrive, part refetch, replay
             await log.append([NewEntry(topic=guarded.topic(stream), key=b"k", headers=(), value=b"again")])
         for group, streams in READ_BY.items():  # custody lag
             wanted = [guarded.topic(stream) for stream in streams]
@@ -276,7 +276,7 @@ async def test_the_operator_can_do_what_its_commands_do(guarded: Guarded) -> Non
             assert {one.place.topic for one in await look(log, None, group, wanted)} == set(wanted)
             assert await log.members(group) == {}
         with pytest.raises(LogUnavailableError, match="acls --tenant"):
-            await log.append([NewEntry(topic=guarded.topic(Stream.KEPT), key=b"k", headers=(), value=b"forged")])
+            await log.append([NewEntry(topic=guarded.topic(Stream.ERASURES), key=b"k", headers=(), value=b"forged")])
     finally:
         await log.close()
 

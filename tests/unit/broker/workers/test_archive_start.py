@@ -62,14 +62,14 @@ async def scene(database: str, seed: int) -> AsyncIterator[Scene]:
 
 async def test_a_store_that_kept_nothing_starts_at_0(scene: Scene) -> None:
     await scene.send(3)
-    assert await scene.archive.start_at(PLACES) == {PLACE: 0}
+    assert await scene.archive.stands_at(PLACES) == {PLACE: 0}
 
 
 async def test_what_the_log_lost_before_the_first_keep_stops_its_partition(scene: Scene) -> None:
     await scene.send(3)
     await scene.log.trim(PLACE, 2)
     with pytest.raises(OffsetGapError) as refused:
-        await scene.archive.start_at(PLACES)
+        await scene.archive.stands_at(PLACES)
     assert (refused.value.expected, refused.value.found) == (0, 2)
     assert await scene.archive.mended(PLACES) == {}
 
@@ -80,8 +80,8 @@ async def test_a_log_to_be_adopted_stops_its_partitions_and_goes_on_from_its_fir
     await scene.send(3)
     await scene.log.trim(PLACE, 2)
     with pytest.raises(LogChangedError):
-        await scene.archive.start_at(PLACES)
+        await scene.archive.stands_at(PLACES)
     assert await scene.archive.mended(PLACES) == {}
     await scene.store.adopt(Adoption(tenant=TENANT, log=scene.log.identity, predecessor="another", starts={PLACE: 2}))
     assert await scene.archive.mended(PLACES) == {PLACE: 2}
-    assert await scene.archive.start_at(PLACES) == {PLACE: 2}
+    assert await scene.archive.stands_at(PLACES) == {PLACE: 2}
