@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +89,15 @@ class StageHome:
         """The provider's id of a tenant's number."""
         return self.simulator.numbers[TENANTS.index(tenant)].phone_number_id
 
-    def register(self, *tenants: str) -> None:
-        """Writes the registry anew, with the accounts of these tenants only; apps and tenants stay."""
-        accounts = {name: one for name, one in self.registry["accounts"].items() if one["tenant"] in tenants}
+    def register(self, *tenants: str, known: Sequence[str] = TENANTS) -> None:
+        """Writes the registry anew, with the accounts of these tenants only; `known` are in it with their apps."""
+        registry = {
+            "tenants": {name: one for name, one in self.registry["tenants"].items() if name in known},
+            "apps": {name: one for name, one in self.registry["apps"].items() if one["tenant"] in known},
+            "accounts": {name: one for name, one in self.registry["accounts"].items() if one["tenant"] in tenants},
+        }
         fresh = self.registry_file.with_suffix(".new")
-        fresh.write_text(to_toml({**self.registry, "accounts": accounts}), encoding="utf-8")
+        fresh.write_text(to_toml(registry), encoding="utf-8")
         fresh.rename(self.registry_file)
 
     def settings(self) -> Mapping[str, Any]:

@@ -61,7 +61,9 @@ class UnsettledError(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOptions:
-    """What stands on the stage. `registered` tenants have their accounts in the registry from the start.
+    """What stands on the stage.
+
+    `known` tenants are in the registry from the start, and `registered` ones with their accounts.
 
     `log` is what the log runs on; for "kafka" the servers have a cluster.
     """
@@ -71,6 +73,7 @@ class StageOptions:
     processes: Mapping[str, Sequence[str]] = field(default_factory=lambda: TOGETHER)
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
     registered: Sequence[str] = TENANTS
+    known: Sequence[str] = TENANTS
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -285,7 +288,7 @@ class Stage:
             log=options.log,
             overrides=options.overrides,
         )
-        self.home.register(*options.registered)
+        self.home.register(*options.registered, known=options.known)
         self.settings = app.settings_of(self.home.settings_file)
         passwords = dict.fromkeys(self.servers.by_role, self.servers.password)
         await app.prepare(self.settings, registry=self.registry, passwords=passwords)
