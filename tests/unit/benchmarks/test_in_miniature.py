@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -25,12 +29,12 @@ from tests.servers import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks.figures import Comparison
     from benchmarks.stage import Stage
 
 ENTRIES = 240
+ROOT = Path(__file__).parents[3]
 
 
 def counts_of(comparison: Comparison) -> set[tuple[tuple[str, int], ...]]:
@@ -180,3 +184,16 @@ async def test_demos_that_were_measured_before_an_interruption_are_not_run_again
     assert ran == [10, 100, 100]
     assert {messages: one["peak_memory_bytes"]["workers"] for messages, one in found.items()} == {10: 10, 100: 100}
     assert not progress.exists()
+
+
+@pytest.mark.usefixtures("local_kafka")
+def test_the_command_takes_the_log_as_a_choice(tmp_path: Path) -> None:
+    command = ["make", "-s", "bench", f'ARGS=backlog --log kafka --entries 1000 --json --results "{tmp_path}"']
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("CUSTODY_", "MAKE", "MFLAGS"))}
+    done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False, timeout=300)
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    (found,) = json.loads(done.stdout)
+    assert found["parameters"]["log"] == "kafka"
+    assert found["figures"]["the worker's limit: MiB"] == 256
+    assert json.loads((tmp_path / "backlog-kafka.json").read_text()) == found
