@@ -68,6 +68,7 @@ async def test_a_topic_made_anew_stops_its_partitions_and_no_others(
         await stage.until("everything is stopped", lambda: _stopped(stage, _ALL))
         code, said = await stage.command("log", "adopt", "--mirrored", *_WHY)
         assert code == 0, said
+        await stage.play()
         account = await stage.settled()
 
         assert account.dead == account.lost == 0

@@ -39,6 +39,7 @@ async def test_killed_at_every_step_of_every_worker(open_log_stage: OpenStage, f
         while left := _left(stage):
             await stage.play()
             await stage.until("a process dies, or there is nothing to do", functools.partial(_wants_more, stage, left))
+        await stage.play()  # so that the last media worker has fetched something, which vouches for what is gone
         await stage.settled()
 
         assert {worker: actor.struck for worker, actor in stage.actors.items()} == kills
