@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """How long a case waits for what must come. Only a failing test waits so long."""
 
 SHORT_LEASE_SECONDS = 1.0

@@ -17,7 +17,7 @@ from tests.stage.kills import Kill
 from tests.stage.nursery import Child, Nursery
 
 _TAIL_BYTES = 3_000
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 120.0
 
 
 class ActorFailedError(Exception):

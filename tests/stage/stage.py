@@ -52,7 +52,7 @@ SELECT t.tenant, t.target_id, t.state, t.reason, t.attempt, r.attempt AS receipt
 FROM custody_pas.targets AS t LEFT JOIN custody_pas.receipts AS r USING (tenant, target_id)
 WHERE t.state IN ('waiting', 'due', 'commanded', 'blocked') ORDER BY t.target_id, r.receipt_number LIMIT 20
 """
-_PATIENCE_SECONDS = 90.0
+_PATIENCE_SECONDS = 240.0
 
 
 class UnsettledError(AssertionError):
