@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from tests.kafka_servers import SharedKafka, shared_kafka
+from tests.kafka_servers import SharedKafka, refuse_without_kafka, refuse_without_local_kafka, shared_kafka
 from tests.servers import SharedPostgres, shared_postgres
 from tests.tallies import Belongs, belongs, tallied
 
@@ -110,8 +110,20 @@ async def postgres_server() -> AsyncIterator[SharedPostgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def kafka_here() -> None:
+    """Skips, or fails in CI, where there is no Kafka to be had."""
+    refuse_without_kafka()
+
+
+@pytest.fixture(scope="session")
+def local_kafka_here() -> None:
+    """The same, for tests that stop and kill brokers."""
+    refuse_without_local_kafka()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def kafka_server() -> AsyncIterator[SharedKafka]:
+async def kafka_server(kafka_here: None) -> AsyncIterator[SharedKafka]:  # noqa: ARG001 - it skips before a loop is made
     """One real Kafka for the run, not to be stopped: private_kafka() makes others."""
     async with shared_kafka() as server:
         yield server

@@ -28,6 +28,20 @@ class SharedKafka:
     bootstrap: tuple[str, ...]
 
 
+def refuse_without_kafka() -> None:
+    """Skips, or fails in CI, where `shared_kafka` would; no event loop is left half way by that."""
+    if os.environ.get(KAFKA_VARIABLE) or docker_runs():
+        return
+    if missing := missing_for_local_kafka():
+        unavailable(f"Kafka: {missing}; or {_REMEDY}")
+
+
+def refuse_without_local_kafka() -> None:
+    """Likewise where `private_kafka` would."""
+    if missing := missing_for_local_kafka():
+        unavailable(f"A Kafka to stop and kill: {missing}")
+
+
 @asynccontextmanager
 async def shared_kafka() -> AsyncGenerator[SharedKafka]:
     """A broker of the caller's own, a local one, or a container, whichever is there first."""

@@ -34,7 +34,7 @@ async def fault_postgres() -> AsyncIterator[EmbeddedPostgres]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def fault_kafka() -> AsyncIterator[KafkaCluster]:
+async def fault_kafka(local_kafka_here: None) -> AsyncIterator[KafkaCluster]:  # noqa: ARG001 - it skips first
     """One broker for all stages with their log on Kafka, which no test stops."""
     async with cluster() as started:
         yield started
@@ -84,7 +84,12 @@ def open_kafka_stage(
 
 
 @pytest_asyncio.fixture
-async def open_lone_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path) -> AsyncIterator[OpenStage]:
+async def open_lone_stage(
+    local_kafka_here: None,  # noqa: ARG001 - likewise
+    fault_postgres: EmbeddedPostgres,
+    nursery: Path,
+    tmp_path: Path,
+) -> AsyncIterator[OpenStage]:
     """Opens a stage with its log on one broker of its own, which the test may kill."""
     async with cluster() as broker:
         yield functools.partial(_opened, dict.fromkeys(ROLES, fault_postgres), nursery, tmp_path, kafka=broker)
@@ -92,7 +97,10 @@ async def open_lone_stage(fault_postgres: EmbeddedPostgres, nursery: Path, tmp_p
 
 @pytest_asyncio.fixture
 async def open_cluster_stage(
-    fault_postgres: EmbeddedPostgres, nursery: Path, tmp_path: Path
+    local_kafka_here: None,  # noqa: ARG001 - likewise
+    fault_postgres: EmbeddedPostgres,
+    nursery: Path,
+    tmp_path: Path,
 ) -> AsyncIterator[OpenStage]:
     """Opens a stage with its log on three brokers of its own, which the test may kill, freeze and restart."""
     async with cluster(brokers=3) as brokers:

@@ -79,6 +79,14 @@ def _fetch(target: Path, java: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def _environment(java: Path) -> dict[str, str]:
+    """The caller's, for its proxy and its mirror. Java takes a home from the accounts' list, whatever HOME says."""
+    home = str(Path.home())
+    options = os.environ.get("MAVEN_OPTS", "")
+    own = {} if " " in home else {"MAVEN_OPTS": f"-Duser.home={home} {options}".strip()}
+    return {**os.environ, **own, "JAVA_HOME": str(home_of(java))}
+
+
 def _run_maven(maven: str, folder: Path, java: Path) -> None:
     pom = shutil.copy(_POM, folder / "pom.xml")  # Maven writes beside it
     words = ["-q", "-B", "--strict-checksums", "-f", str(pom), "dependency:copy-dependencies"]
@@ -88,7 +96,7 @@ def _run_maven(maven: str, folder: Path, java: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "JAVA_HOME": str(home_of(java))},  # the rest is for its proxy and its mirror
+            env=_environment(java),
             timeout=_FETCH_SECONDS,
             text=True,
             errors="replace",

@@ -30,6 +30,8 @@ from tests.kafka_servers import private_kafka
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+pytestmark = pytest.mark.usefixtures("local_kafka_here")
+
 REPOSITORY = Path(__file__).parents[6]
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs a request that only Linux grants")

@@ -21,6 +21,8 @@ from tests.kafka_servers import private_kafka
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+pytestmark = pytest.mark.usefixtures("local_kafka_here")
+
 TOPIC = "letters"
 ANN = Login(user="ann", password='pass, "word" = 1')
 BOB = Login(user="bob", password="other", mechanism="scram-sha-256")
