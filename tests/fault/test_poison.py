@@ -43,7 +43,7 @@ _CURES = (
 _ENTRIES = 500
 _KILLS = (
     Kill(step="log.append_dead", moment="after", count=1),
-    Kill(step="log.append_dead", moment="after", count=2),
+    Kill(step="log.append_dead", moment="after"),
 )
 """Of each of two dead letters: between telling it on `dead` and keeping that it is one."""
 _PHONE = "27000000077"
