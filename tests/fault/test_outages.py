@@ -56,6 +56,7 @@ async def test_a_credential_that_expires_pauses_the_archive_until_it_is_renewed(
         await stage.play()
         goal = chance.randint(1, 60)
         await stage.until("some of it is delivered", lambda: _has_delivered(stage, goal))
+        await stage.until("some of it is kept", lambda: _has_kept(stage))
 
         await stage.servers.refuse("records")
         await _pauses_for_long(stage)
@@ -178,6 +179,10 @@ async def _only_parts_are_open(stage: Stage) -> bool:
 
 async def _has_delivered(stage: Stage, goal: int) -> bool:
     return stage.delivered() >= goal
+
+
+async def _has_kept(stage: Stage) -> bool:
+    return (await stage.account()).kept > 0
 
 
 async def _is_refused(stage: Stage) -> bool:

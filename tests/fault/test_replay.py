@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.core.topics import ACCOUNTED_STREAMS, ARCHIVED_STREAMS, Stream, TopicPartition, topic_name
 from broker.workers.archive import GROUP
+from broker.workers.lag import look
+from broker.workers.media.scan import GROUP as MEDIA
 from tests.kafka_clients import alter_offsets
 from tests.stage.home import TENANTS
 from tests.stage.stage import StageOptions
@@ -78,6 +80,7 @@ async def test_a_hole_in_the_log_stops_its_partition_and_no_other(open_stage: Op
         await stage.dismiss("archive")
         await stage.play()
         await stage.until("the provider is done", lambda: _delivered(stage))
+        await stage.until("only the archive is behind", lambda: _media_are_done(stage))
         place, first, end = await _longest_unread(stage)
         before = chance.randint(first + 1, end - 1)
         hole = {"topic": place.topic, "partition": place.partition, "first": first, "before": before}
@@ -118,6 +121,12 @@ async def _told(stage: Stage) -> int:
     """How many `kept` notices there are."""
     bounds = await stage.log.bounds([topic_name(tenant, Stream.KEPT) for tenant in TENANTS])
     return sum(one.end - one.first for one in bounds.values())
+
+
+async def _media_are_done(stage: Stage) -> bool:
+    """Whether the media worker has read what there is: it passes a hole by, and would miss what is restored later."""
+    topics = [topic_name(tenant, Stream.MESSAGES) for tenant in TENANTS]
+    return not any(one.entries for one in await look(stage.log, stage.store, MEDIA, topics))
 
 
 async def _delivered(stage: Stage) -> bool:
