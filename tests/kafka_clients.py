@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
@@ -61,13 +62,26 @@ async def alter_offsets(bootstrap: Sequence[str], group: str, offsets: Mapping[t
 
 
 async def set_topic(bootstrap: Sequence[str], topic: str, **settings: str) -> None:
-    """Sets single settings of a topic, its underscores for dots: `max_message_bytes="6000"`."""
+    """Sets single settings of a topic, its underscores for dots: `max_message_bytes="6000"`.
+
+    Returns once the brokers tell of them: they hear of it from the controller a little after it is durable.
+    """
     wanted = {name.replace("_", "."): value for name, value in settings.items()}
     async with admin_client(bootstrap) as admin:
         answer = await admin._send_to_controller(SetTopicSettings({topic: wanted}))
         for code, *_message in answer.responses:
             if code:
                 raise for_code(code)(topic)
+        async with asyncio.timeout(60):
+            while True:
+                if wanted.items() <= (await _settings_of(admin, topic)).items():
+                    return
+                await asyncio.sleep(0.02)
+
+
+async def _settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {entry[0]: entry[1] for answer in answers for *_, entries in answer.resources for entry in entries}
 
 
 async def ask_members_out(admin: AIOKafkaAdminClient) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib.util
 import os
 import secrets
+import warnings
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -90,8 +93,17 @@ def unavailable(what: str) -> NoReturn:
     pytest.skip(f"missing: {what}")
 
 
+@functools.cache
 def docker_runs() -> bool:
     """Whether a container can be started."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # where none runs, Docker's library leaves its socket open
+        running = _docker_answers()
+        gc.collect()
+    return running
+
+
+def _docker_answers() -> bool:
     import docker  # noqa: PLC0415 - slow to import, and only of use without the embedded server
     from docker.errors import DockerException  # noqa: PLC0415 - as above
 
