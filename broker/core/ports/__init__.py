@@ -34,6 +34,7 @@ from broker.core.ports.stored import (
     Tally,
     UnkeptPart,
 )
+from broker.core.ports.tables import TableSnapshot, TableStore
 from broker.core.registry import Account
 
 Clock = Callable[[], datetime]
@@ -78,6 +79,8 @@ __all__ = [
     "SealedRecord",
     "StartAt",
     "Subscription",
+    "TableSnapshot",
+    "TableStore",
     "Tally",
     "UnkeptPart",
 ]
