@@ -183,7 +183,7 @@ class EmbeddedMongo:
         await self._wait(lambda: serves(member.address, self._key), "neither leads nor follows", member)
 
     async def _wait(self, condition: Callable[[], Awaitable[bool]], what: str, *members: Member) -> None:
-        """Until the condition holds. Raises EmbeddedMongoError when it does not in time, or none of the members is left."""
+        """Until the condition holds. Raises EmbeddedMongoError when that takes too long, or no member is left."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.start_timeout_seconds
         while not await condition():
