@@ -99,7 +99,7 @@ class MotorDriver:
         return cast("Session", await motor.start_session(snapshot=snapshot or None, causal_consistency=False))
 
     async def begin(self, session: Session, reads: ReadConcern, writes: WriteConcern) -> None:
-        cast("Any", session).start_transaction(options.read_concern, options.write_concern, options.read_preference)
+        cast("Any", session).start_transaction(reads, writes, ReadPreference.PRIMARY)
 
     async def aggregate(self, collection: Collection, pipeline: Sequence[Document], session: Session | None) -> Cursor:
         return cast("Cursor", cast("Any", collection).aggregate(pipeline, session=session, allowDiskUse=True))
