@@ -1,1 +1,1 @@
-"""The record store on MongoDB."""
+"""Records on MongoDB."""
