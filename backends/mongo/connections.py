@@ -177,7 +177,7 @@ class Database:
         """Ends a session, and rolls back what was not committed in it; the server does so by itself later."""
         with suppress(*DRIVER_ERRORS):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await session.end_session()
+                await self._driver.finish(session.end_session())
 
     def _work(self, client: Client, session: Session | None) -> Work:
         database = client.get_default_database()
