@@ -142,3 +142,15 @@ async def test_two_relays_at_once_claim_each_target_once(pair: Pair) -> None:
     rest = await pair.first.claim_due(now=desk.time.now, limit=100, lease=LEASE)
     assert len(ids) == len(set(ids))
     assert len(ids) + len(rest) == 40
+
+
+async def test_a_record_that_is_there_is_found_however_many_new_ones_came_before(pair: Pair) -> None:
+    """A store that has seen nothing twice for long inserts in the hope that all is new, and looks again."""
+    desk = pair.desk
+    text, photo = desk.text(), desk.image()
+    await pair.first.keep([desk.arrive(text), desk.arrive(photo)])
+    again = [desk.arrive(desk.text()), desk.arrive(text), desk.arrive(photo), desk.arrive(desk.status(text))]
+    answers = await pair.second.keep(again)
+    assert [one.outcome for one in answers] == ["stored", "duplicate", "duplicate", "stored"]
+    assert [one.outcome for one in await pair.second.keep(again)] == ["stored", "replayed", "replayed", "stored"]
+    assert [one async for one in pair.first.gaps(TENANT)] == []
