@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backends.memory.tables import Dead, Gap, Named, Target
-from broker.core.erasure import LossReason, TargetFacts, TargetState, receive, settle
-from broker.core.model import ErasureOutcome, PartState
+from broker.core.erasure import ANSWERED, MADE_GOOD, TargetFacts, receive, settle
+from broker.core.model import PartState
 from broker.core.ports import Progress
+from broker.core.standing import target_facts
 from broker.core.topics import Stream, split_topic
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from broker.core.model import ReceiptOutcome
     from broker.core.plan import KeepPlan
     from broker.core.ports import Adoption
-
-_MADE_GOOD = {LossReason.GONE, LossReason.EXPIRED}
-_ANSWERED = {ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT}
 
 
 def carry_out(tables: Tables, plan: KeepPlan, log: str, now: datetime) -> None:
@@ -94,7 +92,7 @@ def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
     for key in plan.affected_targets:
         _share(tables, key, now)
     for tenant, receipt in plan.receipts:
-        if receipt.outcome in _ANSWERED:
+        if receipt.outcome in ANSWERED:
             tables.answered[tenant, receipt.target_id].add(receipt.attempt)
     for tenant, receipt in plan.receipts:
         if (tenant, receipt.target_id) in tables.targets:
@@ -114,7 +112,7 @@ def _share(tables: Tables, key: Key, now: datetime) -> None:
         return
     source = min(kept, key=lambda one: one.order)
     for part, result in naming:
-        if result is None or result.outcome.reason in _MADE_GOOD:
+        if result is None or result.outcome.reason in MADE_GOOD:
             outcome = replace(source.outcome, record_id=part.part.origin_id, number=part.part.number)
             tables.add_result(part.delivery, outcome, now, shared=True)
 
@@ -131,21 +129,10 @@ def _move(target: Target, decision: Decision | None) -> None:
 
 
 def _facts(tables: Tables, key: Key) -> TargetFacts | None:
-    naming = tables.naming(key)
-    if not naming:
-        return None
-    results = [one for part in naming if (one := tables.result_of(part)) is not None]
-    lost = [one.outcome for one in results if one.outcome.state != PartState.KEPT]
-    gone = [one for one in lost if one.reason == LossReason.GONE]
     target = tables.targets[key]
-    return TargetFacts(
-        state=TargetState(target.state),
-        parts=len(naming),
-        kept=len(results) - len(lost),
-        lost=len(lost),
-        gone=len(gone),
-        witnessed=any(one.witnessed for one in gone),
-        settled_at=max([one.kept_at for one in naming] + [one.kept_at for one in results]),
+    return target_facts(
+        [tables.standing(one) for one in tables.naming(key)],
+        state=target.state,
         policy=target.row.policy,
         commands=target.attempt,
     )

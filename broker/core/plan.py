@@ -147,6 +147,16 @@ def place_of_record(record: Record) -> tuple[TopicPartition, int]:
     return TopicPartition(position.topic, position.partition), position.offset
 
 
+def log_of(batch: Sequence[Arrived]) -> str:
+    """The log that a batch comes from: one, since progress is counted in it."""
+    for arrived in batch:
+        place_of(arrived)  # each has a place
+    logs = {position.log for one in batch if (position := one.record.arrival.position) is not UNSET}
+    if len(logs) > 1:
+        raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
+    return logs.pop()
+
+
 def lookup(batch: Sequence[Arrived]) -> Lookup:
     """What to look up: progress rows in the order they are to be locked in, record ids, dead letters redriven."""
     ids: set[tuple[str, str]] = set()
@@ -160,6 +170,19 @@ def lookup(batch: Sequence[Arrived]) -> Lookup:
     return Lookup(
         partitions=sorted({place_of(arrived)[0] for arrived in batch}),
         record_ids=ids,
+        dead={arrived.redrive_of for arrived in batch if arrived.redrive_of is not None},
+    )
+
+
+def brief_lookup(batch: Sequence[Arrived]) -> Lookup:
+    """What to look up where inserting finds out by itself that a record is there, and then all is looked up after all.
+
+    Only for a batch of which nothing is a replay: a replay inserts nothing.
+    """
+    statuses = [one.record.envelope for one in batch if one.record.envelope.kind == Kind.STATUS]
+    return Lookup(
+        partitions=sorted({place_of(arrived)[0] for arrived in batch}),
+        record_ids={(one.tenant, named.record_id) for one in statuses for named in one.relations},
         dead={arrived.redrive_of for arrived in batch if arrived.redrive_of is not None},
     )
 
@@ -319,7 +342,7 @@ class _Planner:
             kept_at=self.now,
         )
         self.plan.rows.append(row)
-        self.existing[record.envelope.tenant, record_id] = _existing(row)
+        self.existing[record.envelope.tenant, record_id] = existing_row(row)
         return row
 
     def _follow(self, arrived: Arrived, row: RecordRow) -> None:
@@ -440,7 +463,8 @@ def _fingerprint(record: Record) -> bytes:
     return b"" if record.fingerprint is UNSET else record.fingerprint
 
 
-def _existing(row: RecordRow) -> Existing:
+def existing_row(row: RecordRow) -> Existing:
+    """What a plan wants to know of a row that is there."""
     position = row.record.arrival.position
     return Existing(
         fingerprint=_fingerprint(row.record) or None,
