@@ -107,7 +107,7 @@ async def _make_validator(database: Database, name: str, shape: Shape) -> None:
 async def _make_indexes(database: Database, name: str, shape: Shape, indexes: list[str]) -> None:
     if indexes:
         made = [{"name": index, **shape.indexes[index].specification} for index in indexes]
-        await database.command("createIndexes", name, indexes=made, commitQuorum="majority")
+        await database.command("createIndexes", name, indexes=made)
 
 
 async def _drop_index(database: Database, name: str, index: str) -> None:

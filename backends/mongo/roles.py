@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 WRITER = "custody_writer"
 READER = "custody_reader"
+INSPECTOR = "custody_inspector"
+"""Of the `admin` database, where alone a role may ask about the servers: what `custody check` needs, no more."""
 KEPT_FOR_GOOD = frozenset({"records", "parts", "part_results", "receipts", "unseen"})
 """The collections whose documents are written once."""
 _INNER = frozenset({"locks", "numbers"})
 """What no reader needs: it tells nothing of a tenant."""
 _LONGEST_NAME_BYTES = 63
 _PRINTABLE = range(0x20, 0x7F)
-_USER_NOT_FOUND, _ROLE_NOT_FOUND = 11, 31
+_ASKING = frozenset({"getDefaultRWConcern", "getParameter", "replSetGetConfig"})
+_USER_NOT_FOUND, _UNAUTHORIZED, _ROLE_NOT_FOUND = 11, 13, 31
 _ALREADY_THERE = frozenset({51002, 51003})
 """The codes for a role and a user that are there: another administrator was faster."""
 _NAMESPACE_EXISTS = 48
@@ -48,7 +51,8 @@ async def ensure_writer(uri: str, database: str, name: str, password: str) -> No
     async def ensure(client: Client) -> None:
         found = database_of(client, database)
         await _ensure_role(found, WRITER, list(_writing(database)))
-        await _ensure_user(found, name, password, role=WRITER)
+        inspecting = await _ensure_inspector(database_of(client, "admin"))
+        await _ensure_user(found, name, password, roles=[_role(found, WRITER), *inspecting])
 
     await administer(uri, ensure)
 
@@ -68,7 +72,7 @@ async def ensure_reader(uri: str, database: str, tenant: str, password: str) -> 
         found = database_of(client, database)
         await _ensure_views(found, tenant, views)
         await _ensure_role(found, role, [_privilege(database, view, "find") for view in views])
-        await _ensure_user(found, role, password, role=role)
+        await _ensure_user(found, role, password, roles=[_role(found, role)])
 
     await administer(uri, ensure)
     return role
@@ -108,12 +112,27 @@ async def _ensure_role(database: Database, role: str, privileges: Sequence[Docum
     await _update_or_create(database, ("updateRole", "createRole"), role, wanted, missing=_ROLE_NOT_FOUND)
 
 
-async def _ensure_user(database: Database, name: str, password: str, *, role: str) -> None:
-    roles = [{"role": role, "db": database.name}]
+def _role(database: Database, name: str) -> Document:
+    return {"role": name, "db": database.name}
+
+
+async def _ensure_inspector(admin: Database) -> list[Document]:
+    """The role of those who may ask how the servers are set up; none where the administrator may not grant it."""
+    asking: Document = {"resource": {"cluster": True}, "actions": sorted(_ASKING)}
+    try:
+        await _ensure_role(admin, INSPECTOR, [asking])
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        return []
+    return [_role(admin, INSPECTOR)]
+
+
+async def _ensure_user(database: Database, name: str, password: str, *, roles: Sequence[Document]) -> None:
     there = (await database.command("usersInfo", {"user": name, "db": database.name}))["users"]
     if there:  # one login may serve several purposes
-        roles += [one for one in there[0]["roles"] if one not in roles]
-    wanted = {"pwd": password, "roles": roles, "mechanisms": ["SCRAM-SHA-256"]}
+        roles = [*roles, *(one for one in there[0]["roles"] if one not in roles)]
+    wanted = {"pwd": password, "roles": list(roles), "mechanisms": ["SCRAM-SHA-256"]}
     await _update_or_create(database, ("updateUser", "createUser"), name, wanted, missing=_USER_NOT_FOUND)
 
 

@@ -261,7 +261,7 @@ async def test_a_login_that_serves_twice_loses_no_right(house: House) -> None:
     await ensure_reader(house.admin, house.name, OURS, PASSWORD)
     async with client_of(house.admin) as client:
         (user,) = (await client[house.name].command("usersInfo", name))["users"]
-        assert {one["role"] for one in user["roles"]} == {"custody_writer", name}
+        assert {one["role"] for one in user["roles"]} == {"custody_writer", "custody_inspector", name}
         await client[house.name].command("revokeRolesFromUser", name, roles=["custody_writer"])
 
 
