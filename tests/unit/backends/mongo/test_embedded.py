@@ -145,6 +145,12 @@ async def test_nobody_does_anything_without_a_password(server: EmbeddedMongo, lo
             await client.admin.command("createUser", "mallory", pwd="x", roles=["root"])
 
 
+async def test_not_even_the_first_login_is_made_without_one(server: EmbeddedMongo) -> None:
+    async with client_of(server.uri()) as client:
+        found = await client.admin.command({"getParameter": 1, "enableLocalhostAuthBypass": 1})
+    assert found["enableLocalhostAuthBypass"] is False
+
+
 async def test_it_listens_on_the_loopback_alone(server: EmbeddedMongo) -> None:
     found = psutil.Process(server.members[0].process_id).net_connections("all")
     listening = [one for one in found if one.status == psutil.CONN_LISTEN or one.family.name == "AF_UNIX"]
