@@ -19,7 +19,8 @@ from broker.core.topics import tenant_topics, unclaimed_topic
 from broker.findings import line
 from broker.log.postgres import PostgresLog
 from broker.servers import admin_address, is_embedded, open_log
-from broker.settings import DSN_EXAMPLE, Server, Settings, setting_name
+from broker.addresses import DSN_EXAMPLE
+from broker.settings import Server, Settings, setting_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
