@@ -1,6 +1,7 @@
 """Fixtures and options for the whole tree of tests.
 
-`postgres_server` and `kafka_server` are one server each for the run, `database` a fresh database on the first.
+`postgres_server`, `mongo_server` and `kafka_server` are one server each for the run; `database` and `mongo_database`
+are a fresh database on the first and the second.
 `seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
 At the end a run says how many tests ran on which log (`tests.tallies`).
 """
@@ -17,6 +18,7 @@ import pytest
 import pytest_asyncio
 
 from tests.kafka_servers import SharedKafka, refuse_without_kafka, refuse_without_local_kafka, shared_kafka
+from tests.mongo_servers import SharedMongo, refuse_without_mongo, shared_mongo
 from tests.servers import SharedPostgres, shared_postgres
 from tests.tallies import Belongs, belongs, tallied
 
@@ -135,3 +137,23 @@ async def database(postgres_server: SharedPostgres) -> AsyncIterator[str]:
     dsn = await postgres_server.create_database()
     yield dsn
     await postgres_server.drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+def mongo_here() -> None:
+    """Skips, or fails in CI, where there is no MongoDB to be had."""
+    refuse_without_mongo()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mongo_server(mongo_here: None) -> AsyncIterator[SharedMongo]:  # noqa: ARG001 - it skips before a loop is made
+    """One real replica set for the run, not to be stopped: private_mongo() makes others."""
+    async with shared_mongo() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def mongo_database(mongo_server: SharedMongo) -> AsyncIterator[str]:
+    """The superuser's URI of a fresh, empty database, dropped afterwards."""
+    async with mongo_server.fresh_database() as uri:
+        yield uri

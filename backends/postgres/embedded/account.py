@@ -1,23 +1,29 @@
-"""Who the server's processes run as, and what they may see of whoever starts them."""
+"""What sets an embedded Postgres apart from other embedded servers, and who it runs as."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from backends.embedded import account as common
+from backends.embedded.account import TEMPORARY_ROOT, Account, Kind, bare_environment, last_lines
 from broker.core.errors import FatalError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-TEMPORARY_ROOT = Path("/var/tmp")  # noqa: S108 - the one place every account can reach; names are mkdtemp's
+__all__ = [
+    "KIND",
+    "PREFIX",
+    "TEMPORARY_ROOT",
+    "Account",
+    "EmbeddedPostgresError",
+    "bare_environment",
+    "last_lines",
+    "refuse_strangers",
+    "server_account",
+]
+
 PREFIX = "custody-pg-"
-_LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class EmbeddedPostgresError(FatalError):
@@ -26,62 +32,14 @@ class EmbeddedPostgresError(FatalError):
     code: ClassVar[str] = "embedded_postgres"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The operating system's account that the server's processes run as."""
-
-    uid: int
-    gid: int
-
-    def command(self, program: Path, *arguments: str) -> list[str]:
-        """The command line that runs `program` as this account, ended when the calling process ends."""
-        launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
-        return [*launcher, str(self.uid), str(self.gid), str(os.getpid()), str(program), *arguments]
-
-    def run(self, program: Path, *arguments: str, pass_fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
-        """Runs `program` to its end. Its standard error is in `stdout`."""
-        return subprocess.run(  # noqa: S603 - fixed words and paths of ours, no shell
-            self.command(program, *arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=bare_environment(),
-            cwd="/",
-            pass_fds=pass_fds,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+KIND = Kind(name="Postgres", prefix=PREFIX, error=EmbeddedPostgresError)
 
 
 def server_account(run_as: str) -> Account:
     """The caller's own account, or, for root, that of `run_as`, since Postgres refuses to run as root."""
-    if os.geteuid() != 0:
-        return Account(uid=os.geteuid(), gid=os.getegid())
-    try:
-        entry = pwd.getpwnam(run_as)
-    except KeyError:
-        raise EmbeddedPostgresError(f"This machine has no account {run_as!r} to run Postgres as") from None
-    if entry.pw_uid == 0:
-        raise EmbeddedPostgresError(f"Postgres does not run as root: {run_as!r} must be another account")
-    return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-
-
-def bare_environment() -> dict[str, str]:
-    """What a server's process may see of the environment: nothing of the caller's, which may hold secrets."""
-    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+    return common.server_account(KIND, run_as)
 
 
 def refuse_strangers(folder: Path) -> None:
     """Others can create names in a shared folder: take nothing that they own or may write to."""
-    found = folder.lstat()
-    if not folder.is_dir() or folder.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise EmbeddedPostgresError(
-            f"{folder} is not a folder that only this account (uid {os.geteuid()}) may change: "
-            "look who made it, remove it, and start again"
-        )
-
-
-def last_lines(text: str, *, count: int = 12) -> str:
-    """The end of a program's output, indented, for an error message."""
-    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:]) or "  (it said nothing)"
+    common.refuse_strangers(KIND, folder)

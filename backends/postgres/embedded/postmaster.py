@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
-from backends.postgres.embedded.account import EmbeddedPostgresError, bare_environment
+from backends.embedded.account import bare_environment
+from backends.embedded.waiting import wait_until
+from backends.postgres.embedded.account import EmbeddedPostgresError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from psutil import Process
 
     from backends.postgres.embedded.home import Home
 
-_POLL_SECONDS = 0.01
 _KILL_TIMEOUT_SECONDS = 10.0
+__all__ = ["Postmaster", "wait_until"]
 
 
 class Postmaster:
@@ -87,16 +87,6 @@ class Postmaster:
         )
         if not gone:
             raise EmbeddedPostgresError(f"Server process {self.process_id} outlives SIGKILL: look at the disk")
-
-
-async def wait_until(condition: Callable[[], bool], *, timeout_seconds: float) -> bool:
-    """Whether the condition came to hold in time."""
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(_POLL_SECONDS)
-    return True
 
 
 def _kill(process: Process) -> None:

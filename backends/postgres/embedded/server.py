@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,22 +12,17 @@ from urllib.parse import quote
 
 import asyncpg
 
-from backends.postgres.embedded.account import EmbeddedPostgresError, last_lines, server_account
+from backends.embedded.ports import HOST, free_port
+from backends.postgres.embedded.account import KIND, EmbeddedPostgresError, last_lines, server_account
 from backends.postgres.embedded.binaries import usable_binaries
-from backends.postgres.embedded.home import Home, persistent_home, sweep, temporary_home
-from backends.postgres.embedded.postmaster import Postmaster, wait_until
+from backends.postgres.embedded.home import Home, sweep
+from backends.postgres.embedded.postmaster import Postmaster
 from backends.postgres.embedded.settings import DISCREET, TUNABLE, refuse_fixed
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from backends.postgres.embedded.account import Account
-
 SUPERUSER = "postgres"
-_HOST = "127.0.0.1"
-# Below what Linux (32768) and others hand out to outgoing connections: a client that dials a stopped server's
-# port again and again could otherwise be given that very port, and hold it.
-_PORTS = range(20000, 30000)
 _PORT_ATTEMPTS = 10
 _LONGEST_SOCKET_PATH = 103  # sun_path less its NUL, on the system that has least
 _HOLDER_TIMEOUT_SECONDS = 10.0
@@ -84,7 +77,7 @@ class EmbeddedPostgres:
         await asyncio.to_thread(sweep)
         account = server_account(options.run_as)
         binaries = await asyncio.to_thread(usable_binaries, account)
-        home = await _home(options, account)
+        home = await Home.claim(KIND, options.directory, account, timeout_seconds=_HOLDER_TIMEOUT_SECONDS)
         try:
             password = home.password(secrets.token_urlsafe(24))
             await asyncio.to_thread(home.prepare, binaries, password=password, durable=not home.temporary)
@@ -147,7 +140,7 @@ class EmbeddedPostgres:
             raise ValueError(f"role {user!r} needs its password")
         secret = self._password if password is None else password
         login = f"{quote(user, safe='')}:{quote(secret, safe='')}"
-        return f"postgresql://{login}@{_HOST}:{self._port}/{quote(database, safe='')}"
+        return f"postgresql://{login}@{HOST}:{self._port}/{quote(database, safe='')}"
 
     async def create_database(self, name: str, *, template: str = "template1") -> str:
         """Makes a database and returns the superuser's DSN to it."""
@@ -236,7 +229,7 @@ class EmbeddedPostgres:
             "fsync": durable,
             "full_page_writes": durable,
             "hba_file": str(self._home.access_rules),
-            "listen_addresses": _HOST,
+            "listen_addresses": HOST,
             "port": str(self._port),
             "unix_socket_directories": str(self.sockets or ""),
             "unix_socket_permissions": "0700",
@@ -252,30 +245,6 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-async def _home(options: ServerOptions, account: Account) -> Home:
-    """The cluster's folder; a server whose owner was killed may need a moment to end and free it."""
-    if options.directory is None:
-        return temporary_home(account)
-    directory = options.directory
-    found: list[Home] = []
-
-    def held() -> bool:
-        home = persistent_home(directory, account)
-        found.extend([home] if home else [])
-        return bool(found)
-
-    if not await wait_until(held, timeout_seconds=_HOLDER_TIMEOUT_SECONDS):
-        raise EmbeddedPostgresError(f"Another server runs in {directory}: stop it, or name another directory")
-    return found[0]
-
-
 def _free_port() -> int:
     """A port that nobody listens on at this moment. Another may take it first: the caller tries again."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind((_HOST, port))
-            except OSError:
-                continue
-        return port
-    raise EmbeddedPostgresError(f"No free port on {_HOST} from {_PORTS.start} to {_PORTS.stop - 1}")
+    return free_port(KIND)

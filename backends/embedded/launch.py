@@ -23,7 +23,7 @@ def become(uid: int, gid: int) -> None:
 
 
 def die_with(parent: int) -> None:
-    """Asks Linux for SIGINT, Postgres' fast shutdown, once the thread that started this process is gone.
+    """Asks Linux for SIGINT once the thread that started this process is gone: every server here ends well on it.
 
     Comes after `become`, since a change of credentials clears the request; an exec keeps it. Elsewhere than
     on Linux nothing is asked, and a server outlives an owner that was killed.
