@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from broker.core.erasure import TargetState
+from broker.core.erasure import PAST_DEADLINE, WELL_PAST, TargetState
 from broker.core.model import EraseCommand
 from broker.core.ports import ClaimedTarget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from backends.memory.tables import Key, Tables, Target
-
-WELL_PAST = timedelta(days=1)
 
 
 def claim_due(tables: Tables, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
     """Claims targets; one with a part whose fate is open, or none whose bytes are kept, goes back."""
     for target in tables.targets.values():
         if _is_expired(target, now):
-            target.state, target.due_at, target.reason = TargetState.EXPIRED, None, target.reason or "past_deadline"
+            target.state, target.due_at, target.reason = TargetState.EXPIRED, None, target.reason or PAST_DEADLINE
     return [one for key in _due(tables, now)[:limit] if (one := _claim(tables, key, now, lease)) is not None]
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
-
 from backends.memory import claims, tally
 from backends.memory.tables import Tables
 from backends.memory.write import carry_out, succeed
 from broker.core.erasure import TargetState
-from broker.core.errors import LogChangedError
 from broker.core.losses import plan_loss
 from broker.core.model import PartState
-from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
+from broker.core.plan import existing_row, log_of, lookup, plan_keep, record_row
 from broker.core.ports import (
     NOTHING_KEPT,
     Clock,
@@ -49,12 +46,12 @@ class MemoryRecords:
     async def keep(self, batch: Sequence[Arrived]) -> Sequence[Answer]:
         if not batch:
             return ()
-        log, wanted, now = _log_of(batch), lookup(batch), self.clock()
+        log, wanted, now = log_of(batch), lookup(batch), self.clock()
         tables = self.tables
         plan = plan_keep(
             batch,
             progress={one: found for one in wanted.partitions if (found := tables.progress.get((log, one)))},
-            existing={one: _existing(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
+            existing={one: existing_row(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
             open_dead={one for one in wanted.dead if (dead := tables.dead.get((log, one))) and dead.is_open},
             now=now,
         )
@@ -239,27 +236,6 @@ class MemoryRecords:
 
     async def close(self) -> None:
         """There is nothing to let go of."""
-
-
-def _log_of(batch: Sequence[Arrived]) -> str:
-    for one in batch:
-        place_of(one)  # each has a place
-    logs = {position.log for one in batch if (position := one.record.arrival.position) is not UNSET}
-    if len(logs) > 1:
-        raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
-    return logs.pop()
-
-
-def _existing(row: RecordRow) -> Existing:
-    position, fingerprint = row.record.arrival.position, row.record.fingerprint
-    return Existing(
-        fingerprint=None if fingerprint is UNSET else fingerprint,
-        position=None if position is UNSET else position,
-        record_digest=row.record_digest.hex(),
-        keep_seq=row.keep_seq,
-        kept_at=row.kept_at,
-        variant_of=row.variant_of,
-    )
 
 
 def _kept(row: RecordRow) -> KeptRecord:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backends.memory.tables import Dead, Gap, Named, Target
-from broker.core.erasure import LossReason, TargetFacts, TargetState, receive, settle
-from broker.core.model import ErasureOutcome, PartState
+from broker.core.erasure import ANSWERED, MADE_GOOD, LossReason, TargetFacts, TargetState, receive, settle
+from broker.core.model import PartState
 from broker.core.ports import Progress
 from broker.core.topics import Stream, split_topic
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from broker.core.model import ReceiptOutcome
     from broker.core.plan import KeepPlan
     from broker.core.ports import Adoption
-
-_MADE_GOOD = {LossReason.GONE, LossReason.EXPIRED}
-_ANSWERED = {ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT}
 
 
 def carry_out(tables: Tables, plan: KeepPlan, log: str, now: datetime) -> None:
@@ -94,7 +91,7 @@ def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
     for key in plan.affected_targets:
         _share(tables, key, now)
     for tenant, receipt in plan.receipts:
-        if receipt.outcome in _ANSWERED:
+        if receipt.outcome in ANSWERED:
             tables.answered[tenant, receipt.target_id].add(receipt.attempt)
     for tenant, receipt in plan.receipts:
         if (tenant, receipt.target_id) in tables.targets:
@@ -114,7 +111,7 @@ def _share(tables: Tables, key: Key, now: datetime) -> None:
         return
     source = min(kept, key=lambda one: one.order)
     for part, result in naming:
-        if result is None or result.outcome.reason in _MADE_GOOD:
+        if result is None or result.outcome.reason in MADE_GOOD:
             outcome = replace(source.outcome, record_id=part.part.origin_id, number=part.part.number)
             tables.add_result(part.delivery, outcome, now, shared=True)
 

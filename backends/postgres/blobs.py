@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from backends.postgres.connections import Connection, Dsn
-    from backends.postgres.rows import Values
+    from broker.core.rows import Values
 
 CHUNK_BYTES = 1024 * 1024
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backends.postgres.erasures import move
-from backends.postgres.rows import object_id_of
 from backends.postgres.sql import query
-from broker.core.erasure import Decision, TargetState
+from broker.core.erasure import WELL_PAST, Decision, TargetState
 from broker.core.model import EraseCommand
 from broker.core.ports import ClaimedTarget
+from broker.core.rows import object_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import asyncpg
 
     from backends.postgres.connections import Connection
 
-WELL_PAST = timedelta(days=1)
-"""So long after the provider's own deadline, what could not even be commanded has expired there."""
 _EXPIRE_AT_ONCE = 1000
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, TypeAlias
 
-from backends.postgres.rows import policy_of
 from backends.postgres.sql import query
-from broker.core.erasure import LossReason, TargetFacts, TargetState, receive, settle
-from broker.core.model import ErasureOutcome
+from broker.core.erasure import ANSWERED, MADE_GOOD, TargetFacts, TargetState, receive, settle
+from broker.core.rows import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
 TargetKey: TypeAlias = tuple[str, str]
 """Tenant, target id."""
 
-MADE_GOOD = (LossReason.GONE, LossReason.EXPIRED)
-"""Losses for want of the object alone: bytes kept for another part of the same object make them good."""
-ANSWERED = frozenset({ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT})
-"""Outcomes of commands that the provider answered without deleting anything."""
 _STRIPES = 256
 
 

@@ -10,14 +10,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import asyncpg
-from msgspec import UNSET
 
-from backends.postgres import erasures, rows
+from backends.postgres import erasures
 from backends.postgres.errors import ConflictError
 from backends.postgres.sql import query
-from broker.core.errors import LogChangedError
+from broker.core import rows
 from broker.core.losses import plan_loss
-from broker.core.plan import lookup, plan_keep
+from broker.core.plan import log_of, lookup, plan_keep
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.topics import TopicPartition, split_topic
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backends.postgres.connections import Connection
-    from backends.postgres.rows import Values
     from broker.core.model import Record
     from broker.core.plan import DeadKey, Existing, KeepPlan, RecordRow
     from broker.core.ports import Adoption, Answer, Arrived, Loss, Progress
+    from broker.core.rows import Values
 
 ROW_BITS = 24
 """`row_number` is the number of the batch, then so many bits for the place within it."""
@@ -41,7 +40,7 @@ _RECORDS_KEY = "records_pkey"
 
 async def keep_batch(connection: Connection, batch: Sequence[Arrived], now: datetime) -> Sequence[Answer]:
     """Keeps a batch within the transaction that `connection` is in. `ConflictError`: nothing may be committed."""
-    log, wanted = _log_of(batch), lookup(batch)
+    log, wanted = log_of(batch), lookup(batch)
     progress = await _lock_progress(connection, log, wanted.partitions)
     open_dead = await _lock_dead(connection, log, sorted(wanted.dead))
     existing = await _find_existing(connection, wanted.record_ids)
@@ -49,15 +48,6 @@ async def keep_batch(connection: Connection, batch: Sequence[Arrived], now: date
     if plan.progress:
         await _carry_out(connection, log, plan, now)
     return plan.answers
-
-
-def _log_of(batch: Sequence[Arrived]) -> str:
-    """The log that a batch comes from: one, since progress is counted in it."""
-    positions = [one.record.arrival.position for one in batch]
-    logs = {position.log for position in positions if position is not UNSET}
-    if len(logs) > 1:
-        raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
-    return next(iter(logs), "")
 
 
 async def _lock_progress(

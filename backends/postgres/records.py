@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from backends.postgres import claims, keep, rows, tally
+from backends.postgres import claims, keep, tally
 from backends.postgres.connections import Database, PostgresOptions
 from backends.postgres.errors import ConflictError
 from backends.postgres.sql import RECORDS, query
+from broker.core import rows
 from broker.core.errors import StoreUnavailableError, UnstorableError
 from broker.core.plan import record_row
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, TypeAlias
 
-from backends.postgres.rows import one_progress, progress_of
 from backends.postgres.sql import query
 from broker.core.ports import BucketTally, Tally
+from broker.core.rows import one_progress, progress_of
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
 
 if TYPE_CHECKING:

@@ -53,6 +53,16 @@ class LossReason(StrEnum):
     UNADDRESSED = "unaddressed"
 
 
+MADE_GOOD = (LossReason.GONE, LossReason.EXPIRED)
+"""Losses for want of the object alone: bytes kept for another part of the same object make them good."""
+ANSWERED = frozenset({ErasureOutcome.RETRY, ErasureOutcome.BLOCKED, ErasureOutcome.ABSENT})
+"""Outcomes of commands that the provider answered without deleting anything."""
+WELL_PAST = timedelta(days=1)
+"""So long after the provider's own deadline, what could not even be commanded has expired there."""
+PAST_DEADLINE = "past_deadline"
+"""Why a target expired that had no reason of its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
     """What is known of a target: the parts that name it, and how they ended.

@@ -147,6 +147,16 @@ def place_of_record(record: Record) -> tuple[TopicPartition, int]:
     return TopicPartition(position.topic, position.partition), position.offset
 
 
+def log_of(batch: Sequence[Arrived]) -> str:
+    """The log that a batch comes from: one, since progress is counted in it."""
+    for arrived in batch:
+        place_of(arrived)  # each has a place
+    logs = {position.log for one in batch if (position := one.record.arrival.position) is not UNSET}
+    if len(logs) > 1:
+        raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
+    return logs.pop()
+
+
 def lookup(batch: Sequence[Arrived]) -> Lookup:
     """What to look up: progress rows in the order they are to be locked in, record ids, dead letters redriven."""
     ids: set[tuple[str, str]] = set()
@@ -319,7 +329,7 @@ class _Planner:
             kept_at=self.now,
         )
         self.plan.rows.append(row)
-        self.existing[record.envelope.tenant, record_id] = _existing(row)
+        self.existing[record.envelope.tenant, record_id] = existing_row(row)
         return row
 
     def _follow(self, arrived: Arrived, row: RecordRow) -> None:
@@ -440,7 +450,8 @@ def _fingerprint(record: Record) -> bytes:
     return b"" if record.fingerprint is UNSET else record.fingerprint
 
 
-def _existing(row: RecordRow) -> Existing:
+def existing_row(row: RecordRow) -> Existing:
+    """What a plan wants to know of a row that is there."""
     position = row.record.arrival.position
     return Existing(
         fingerprint=_fingerprint(row.record) or None,

@@ -1,9 +1,12 @@
-"""Between the core's values and rows: the columns to insert, in the order of the SQL files, and what is read back."""
+"""Between the core's values and a store's rows: what is inserted, column by column, and what is read back.
+
+Every store keeps the same columns (`broker.core.tables`); whoever reads them back here gives a row by column name.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -28,20 +31,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    import asyncpg
-
     from broker.core.model import PartOutcome, ReceiptOutcome
     from broker.core.plan import DeadKey, DeadRow, KeepPlan, PartRow, RecordRow, TargetRow
 
 T = TypeVar("T")
 Values: TypeAlias = tuple[object, ...]
 
+
+class Columns(Protocol):
+    """A row that was read: a driver's own, or a mapping."""
+
+    def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - each column has its own type
+        """The value of a column; `KeyError` where there is none."""
+
+
+RECORD_COLUMNS = (
+    *("tenant", "record_id", "row_number", "account", "provider", "kind", "type", "conversation", "stream"),
+    *("worker_made", "variant_of", "log", "topic", "partition", "log_offset", "keep_seq", "kept_at", "received_at"),
+    *("part_count", "target_ids", "fingerprint", "envelope", "arrival", "record_digest", "arrival_digest"),
+    *("encoding", "key_id", "content"),
+)
+PART_COLUMNS = (
+    *("tenant", "record_id", "number", "media_kind", "mime", "origin_id", "fingerprint", "target_id", "kept_at"),
+)
+TARGET_COLUMNS = (
+    *("tenant", "target_id", "account", "provider", "conversation", "object_kind", "object_id"),
+    *("not_before", "erase_after_seconds", "expires_at", "changed_at"),
+)
+RESULT_COLUMNS = (
+    *("tenant", "origin_id", "number", "fingerprint", "target_id", "state", "reason", "witnessed"),
+    *("size", "sha256", "place", "version", "kept_at"),
+)
+RECEIPT_COLUMNS = ("tenant", "target_id", "attempt", "outcome", "evidence", "witnessed", "at")
+GAP_COLUMNS = ("tenant", "record_id", "cause", "account", "received_at")
+UNSEEN_COLUMNS = ("tenant", "record_id", "account", "received_at")
+DEAD_COLUMNS = (
+    *("log", "topic", "partition", "log_offset", "tenant", "gap_record_id", "account", "received_at"),
+    *("code", "attempts", "at"),
+)
+RETRY_COLUMNS = ("log", "topic", "partition", "log_offset", "code", "attempts", "at")
+PROGRESS_COLUMNS = (
+    *("log", "topic", "partition", "start_offset", "next_offset", "duplicates", "redriven", "lost", "keep_seq"),
+    "last_event_id",
+)
+TALLY_COLUMNS = ("log", "topic", "partition", "account", "bucket", "tenant", "entries", "duplicates")
+
 _envelopes = msgspec.json.Decoder(Envelope)
 _arrivals = msgspec.json.Decoder(Arrival)
 
 
 def record_values(row: RecordRow, row_number: int) -> Values:
-    """Of insert_record.sql and insert_act.sql."""
+    """In the order of `RECORD_COLUMNS`."""
     envelope, arrival, content = row.record.envelope, row.record.arrival, row.record.content
     return (
         envelope.tenant,
@@ -79,7 +119,7 @@ def _position_values(position: Position | UnsetType) -> Values:
 
 
 def part_values(part: PartRow, now: datetime) -> Values:
-    """Of insert_part.sql."""
+    """In the order of `PART_COLUMNS`."""
     return (
         part.tenant,
         part.record_id,
@@ -94,7 +134,7 @@ def part_values(part: PartRow, now: datetime) -> Values:
 
 
 def target_values(target: TargetRow, now: datetime) -> Values:
-    """Of insert_target.sql."""
+    """In the order of `TARGET_COLUMNS`."""
     return (
         target.tenant,
         target.target_id,
@@ -111,7 +151,7 @@ def target_values(target: TargetRow, now: datetime) -> Values:
 
 
 def result_values(tenant: str, outcome: PartOutcome, now: datetime) -> Values:
-    """Of insert_part_result.sql."""
+    """In the order of `RESULT_COLUMNS`."""
     return (
         tenant,
         outcome.record_id,
@@ -130,7 +170,7 @@ def result_values(tenant: str, outcome: PartOutcome, now: datetime) -> Values:
 
 
 def receipt_values(tenant: str, receipt: ReceiptOutcome) -> Values:
-    """Of insert_receipt.sql."""
+    """In the order of `RECEIPT_COLUMNS`."""
     return (
         tenant,
         receipt.target_id,
@@ -143,7 +183,7 @@ def receipt_values(tenant: str, receipt: ReceiptOutcome) -> Values:
 
 
 def gap_values(plan: KeepPlan) -> Iterator[Values]:
-    """Of insert_gap.sql: a gap is counted where and when its record came."""
+    """In the order of `GAP_COLUMNS`: a gap is counted where and when its record came."""
     rows = {(row.record.envelope.tenant, row.record_id): row.record for row in plan.rows}
     for tenant, record_id, cause in plan.gaps:
         record = rows[tenant, record_id]
@@ -151,7 +191,7 @@ def gap_values(plan: KeepPlan) -> Iterator[Values]:
 
 
 def unseen_values(plan: KeepPlan) -> Iterator[Values]:
-    """Of insert_unseen.sql: what is missing is counted where and when a status first spoke of it."""
+    """In the order of `UNSEEN_COLUMNS`: what is missing is counted where and when a status first spoke of it."""
     told: dict[tuple[str, str], Record] = {}
     for row in plan.rows:
         if row.stream == Stream.STATUSES:
@@ -162,7 +202,7 @@ def unseen_values(plan: KeepPlan) -> Iterator[Values]:
 
 
 def dead_values(plan: KeepPlan, log: str) -> Iterator[Values]:
-    """Of insert_dead_letter.sql."""
+    """In the order of `DEAD_COLUMNS`."""
     rows = {row.record_id: row.record for row in plan.rows}
     for dead in plan.dead:
         record = rows[dead.gap_record_id]
@@ -179,18 +219,18 @@ def dead_values(plan: KeepPlan, log: str) -> Iterator[Values]:
 
 
 def dead_key_values(key: DeadKey, log: str) -> Values:
-    """Of settle_dead_letter.sql."""
+    """The first four of `DEAD_COLUMNS`."""
     place, offset = key
     return log, place.topic, place.partition, offset
 
 
 def retry_values(dead: DeadRow, log: str) -> Values:
-    """Of retry_dead_letter.sql."""
+    """In the order of `RETRY_COLUMNS`."""
     return (*dead_key_values(dead.key, log), dead.letter.code, dead.letter.attempts, dead.letter.at)
 
 
 def progress_values(place: TopicPartition, progress: Progress, log: str) -> Values:
-    """Of move_progress.sql."""
+    """In the order of `PROGRESS_COLUMNS`."""
     return (
         log,
         place.topic,
@@ -206,14 +246,14 @@ def progress_values(place: TopicPartition, progress: Progress, log: str) -> Valu
 
 
 def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
-    """Of add_tally.sql: under any one of the locked partitions, so that nobody else waits for the row."""
+    """In the order of `TALLY_COLUMNS`: under a partition that is locked, so that nobody waits for the row."""
     place = min(plan.progress)
     for key in sorted(plan.entries.keys() | plan.duplicates.keys()):
         tenant, account, bucket = key
         yield log, place.topic, place.partition, account, bucket, tenant, plan.entries[key], plan.duplicates[key]
 
 
-def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
+def progress_of(rows: Iterable[Columns]) -> dict[TopicPartition, Progress]:
     """Progress by partition; rows that say nothing yet are left out."""
     return {
         TopicPartition(row["topic"], row["partition"]): one_progress(row)
@@ -222,7 +262,7 @@ def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress
     }
 
 
-def one_progress(row: asyncpg.Record) -> Progress:
+def one_progress(row: Columns) -> Progress:
     """The progress of one row."""
     return Progress(
         start=row["start_offset"],
@@ -236,7 +276,7 @@ def one_progress(row: asyncpg.Record) -> Progress:
     )
 
 
-def existing_of(row: asyncpg.Record) -> Existing:
+def existing_of(row: Columns) -> Existing:
     """What a plan wants to know of a record that is there."""
     position = None
     if row["log"] is not None:
@@ -251,14 +291,14 @@ def existing_of(row: asyncpg.Record) -> Existing:
     )
 
 
-def policy_of(row: asyncpg.Record) -> ErasurePolicy:
+def policy_of(row: Columns) -> ErasurePolicy:
     """A target's erasure policy."""
     return ErasurePolicy(
         not_before=row["not_before"], erase_after_seconds=row["erase_after_seconds"], expires_at=row["expires_at"]
     )
 
 
-def kept_record(row: asyncpg.Record) -> KeptRecord:
+def kept_record(row: Columns) -> KeptRecord:
     """A record as it was kept. `AlteredRecordError` for a row that is none."""
     envelope, arrival = _decoded(row)
     record = Record(
@@ -278,13 +318,13 @@ def kept_record(row: asyncpg.Record) -> KeptRecord:
     )
 
 
-def _decoded(row: asyncpg.Record) -> tuple[Envelope, Arrival]:
+def _decoded(row: Columns) -> tuple[Envelope, Arrival]:
     with suppress(msgspec.DecodeError, UnicodeDecodeError):  # what they say may quote the row
         return _envelopes.decode(row["envelope"]), _arrivals.decode(row["arrival"])
     raise AlteredRecordError(f"record {row['record_id']} is not what was kept: see custody report --verify")
 
 
-def sealed_record(row: asyncpg.Record) -> SealedRecord:
+def sealed_record(row: Columns) -> SealedRecord:
     """A row's own bytes, undecoded: whatever became of them is the reader's to find out."""
     return SealedRecord(
         tenant=row["tenant"],
@@ -297,7 +337,7 @@ def sealed_record(row: asyncpg.Record) -> SealedRecord:
     )
 
 
-def kept_part(row: asyncpg.Record) -> KeptPart:
+def kept_part(row: Columns) -> KeptPart:
     """A part whose bytes are kept."""
     return KeptPart(
         record_id=row["record_id"],
@@ -311,7 +351,7 @@ def kept_part(row: asyncpg.Record) -> KeptPart:
     )
 
 
-def unkept_part(row: asyncpg.Record) -> UnkeptPart:
+def unkept_part(row: Columns) -> UnkeptPart:
     """A part whose bytes are not kept."""
     return UnkeptPart(
         record_id=row["record_id"],
@@ -324,7 +364,7 @@ def unkept_part(row: asyncpg.Record) -> UnkeptPart:
     )
 
 
-def kept_target(row: asyncpg.Record) -> KeptTarget:
+def kept_target(row: Columns) -> KeptTarget:
     """A target and where it stands."""
     return KeptTarget(
         target_id=row["target_id"],
@@ -336,13 +376,13 @@ def kept_target(row: asyncpg.Record) -> KeptTarget:
     )
 
 
-def object_id_of(row: asyncpg.Record) -> str:
+def object_id_of(row: Columns) -> str:
     """What the provider calls a target."""
     data: bytes = row["object_id"]
     return data.decode("utf-8", "surrogatepass")
 
 
-def dead_entry(row: asyncpg.Record) -> DeadEntry:
+def dead_entry(row: Columns) -> DeadEntry:
     """A dead letter."""
     return DeadEntry(
         tenant=row["tenant"],
@@ -357,7 +397,7 @@ def dead_entry(row: asyncpg.Record) -> DeadEntry:
     )
 
 
-def open_gap(row: asyncpg.Record) -> OpenGap:
+def open_gap(row: Columns) -> OpenGap:
     """A gap that is open."""
     return OpenGap(
         tenant=row["tenant"],

@@ -1,0 +1,155 @@
+"""What a batch's parts, results and receipts make of targets, within the transaction that keeps them.
+
+A part and its result may be kept by two transactions at once, neither of which sees the other's documents. So all that
+decides on a target writes the target's lock first: the second is begun again, and sees what the first one wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymongo import UpdateOne
+
+from backends.mongo.documents import documents_of, key_id, micros, row_of
+from backends.mongo.standings import by_tenant, naming
+from broker.core.erasure import ANSWERED, TargetState, receive, settle
+from broker.core.model import PartState
+from broker.core.rows import RESULT_COLUMNS, policy_of
+from broker.core.standing import sharing, target_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from backends.mongo.documents import Ids
+    from backends.mongo.drivers import Document
+    from backends.mongo.work import Work
+    from broker.core.erasure import Decision
+    from broker.core.model import ReceiptOutcome
+    from broker.core.plan import KeepPlan
+    from broker.core.rows import Values
+    from broker.core.standing import Ending, Standing
+
+_TARGET_COLUMNS = (*("tenant", "target_id", "state", "attempt", "not_before", "erase_after_seconds", "expires_at"),)
+
+
+async def settle_targets(work: Work, plan: KeepPlan, now: datetime) -> None:
+    """Shares results, and moves every target that the batch touches to where its facts put it."""
+    affected = plan.affected_targets
+    touched = affected | {(tenant, receipt.target_id) for tenant, receipt in plan.receipts}
+    if not touched:
+        return
+    await lock(work, touched)
+    found = await work.by_id("targets", [key_id(key) for key in sorted(touched)], _TARGET_COLUMNS)
+    targets = {(one["tenant"], one["target_id"]): row_of(one) for one in found}
+    moves = await _receive(work, targets, plan.receipts, now)
+    standing = await naming(work, affected)
+    if await _share(work, standing, now):
+        standing = await naming(work, affected)
+    moves |= _settle({key: targets[key] for key in affected & targets.keys()}, standing, moves)
+    await move(work, moves, now)
+
+
+async def lock(work: Work, keys: Collection[Ids]) -> None:
+    """Writes the locks of targets, in the order that everybody takes them in."""
+    ids = [key_id(key) for key in sorted(keys)]
+    if work.is_atomic:
+        await work.write("locks", [UpdateOne({"_id": one}, {"$inc": {"lock": 1}}, upsert=True) for one in ids])
+
+
+async def move(work: Work, moves: Mapping[Ids, Decision], now: datetime) -> None:
+    """Writes decisions on targets that are locked."""
+    await work.write(
+        "targets", [UpdateOne({"_id": key_id(key)}, {"$set": _moved(one, now)}) for key, one in moves.items()]
+    )
+
+
+def _moved(decision: Decision, now: datetime) -> Document:
+    return {
+        "state": decision.state,
+        "due_at": None if decision.due_at is None else micros(decision.due_at),
+        "reason": decision.reason,
+        "changed_at": micros(now),
+    }
+
+
+async def insert_results(work: Work, results: Sequence[Values], *, shared: bool) -> None:
+    """Adds how fetches ended."""
+    if results:
+        first = await work.next_number("part_results", len(results))
+        numbered = [(*values, number) for number, values in enumerate(results, first)]
+        columns = (*RESULT_COLUMNS, "result_number")
+        await work.insert("part_results", documents_of("part_results", columns, numbered, shared=shared))
+
+
+async def _share(work: Work, standing: Mapping[Ids, Sequence[Standing]], now: datetime) -> bool:
+    """Gives the bytes kept for one part of a target to its other parts that have none; whether there were any."""
+    shared: list[Values] = []
+    for _, parts in sorted(standing.items()):
+        source, lacking = sharing(parts)
+        if source is not None:
+            shared += [_shared_values(part, source, now) for part in lacking]
+    await insert_results(work, shared, shared=True)
+    return bool(shared)
+
+
+def _shared_values(part: Standing, source: Ending, now: datetime) -> Values:
+    """Of `RESULT_COLUMNS`."""
+    return (
+        part.tenant,
+        part.origin_id,
+        part.number,
+        part.fingerprint,
+        part.target_id,
+        PartState.KEPT,
+        None,
+        False,
+        source.size,
+        source.sha256,
+        source.place,
+        source.version,
+        now,
+    )
+
+
+async def _receive(
+    work: Work, targets: Mapping[Ids, Document], receipts: Sequence[tuple[str, ReceiptOutcome]], now: datetime
+) -> dict[Ids, Decision]:
+    """What receipts, in order, make of their targets."""
+    moves: dict[Ids, Decision] = {}
+    answered = await _answered(work, {(tenant, one.target_id) for tenant, one in receipts} & targets.keys())
+    for tenant, receipt in receipts:
+        key = (tenant, receipt.target_id)
+        if key not in targets:
+            continue
+        state = moves[key].state if key in moves else TargetState(targets[key]["state"])
+        refused = sum(attempt < receipt.attempt for attempt in answered.get(key, ()))
+        decision = receive(state, receipt, refused_before=refused, now=now)
+        if decision is not None:
+            moves[key] = decision
+    return moves
+
+
+async def _answered(work: Work, keys: Iterable[Ids]) -> dict[Ids, set[int]]:
+    """The attempts that the provider answered without deleting, by target; this batch's receipts included."""
+    attempts: dict[Ids, set[int]] = {}
+    for tenant, target_ids in by_tenant(keys).items():
+        wanted = {"tenant": tenant, "target_id": {"$in": target_ids}}
+        for one in await work.find("receipts", wanted, ("target_id", "attempt", "outcome")):
+            if one["outcome"] in ANSWERED:
+                attempts.setdefault((tenant, one["target_id"]), set()).add(one["attempt"])
+    return attempts
+
+
+def _settle(
+    targets: Mapping[Ids, Document], standing: Mapping[Ids, Sequence[Standing]], moves: Mapping[Ids, Decision]
+) -> dict[Ids, Decision]:
+    """What the results of their parts make of targets, after what receipts made of them."""
+    settled: dict[Ids, Decision] = {}
+    for key, target in targets.items():
+        state = moves[key].state if key in moves else target["state"]
+        facts = target_facts(standing.get(key, ()), state=state, policy=policy_of(target), commands=target["attempt"])
+        decision = None if facts is None else settle(facts)
+        if decision is not None:
+            settled[key] = decision
+    return settled
