@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from benchmarks import tenant, traffic
 from benchmarks.stage import Kind, Stage
 from broker.log.postgres import PostgresLog, PostgresLogOptions
-from broker.settings import LogSettings, PostgresSettings
+from broker.settings import LogSettings
+from broker.store_settings import PostgresSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence

@@ -14,9 +14,10 @@ from broker.core.topics import ACCOUNTED_STREAMS, topic_name
 from broker.discretion import LOGS
 from broker.findings import line
 from broker.live_registry import LiveRegistry
+from broker.own_servers import embedded
 from broker.preparing import prepare, topics_of
 from broker.registry import load_registry
-from broker.servers import bootstrap, embedded, now, open_blobs, open_log, open_records, open_topics
+from broker.servers import bootstrap, now, open_blobs, open_log, open_records, open_tables, open_topics
 from broker.settings import Settings, setting_name
 from broker.sources import load_file
 from connectors.whatsapp_cloud import webhook
@@ -57,6 +58,7 @@ __all__ = [
     "open_connectors",
     "open_log",
     "open_records",
+    "open_tables",
     "open_topics",
     "prepare",
     "providers",

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import asyncpg
 
 from broker import app
 from broker.core.errors import CustodyError, RetryableError, SettingsError
 from broker.core.ports import Finding
 from broker.kafka_settings import kafka_options
+from broker.postgres_findings import postgres_findings
 from broker.registry import read_registry
 from broker.settings import SERVERS, Profile, Server, Settings, setting_name
+from broker.store_options import mongo_options, s3_options
+from broker.store_settings import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from broker.core.ports import BlobStore, EventLog, RecordStore
     from broker.core.registry import Account, Registry
+    from broker.store_settings import Kind
 
-_CONNECT_SECONDS = 10.0
-_FACTS = """
-SELECT rolsuper OR rolbypassrls AS mighty, current_setting('fsync') AS fsync,
-       current_setting('full_page_writes') AS full_page_writes,
-       current_setting('synchronous_commit') AS synchronous_commit,
-       current_setting('log_error_verbosity') AS verbosity
-FROM pg_catalog.pg_roles WHERE rolname = current_user
-"""
 _OPENERS: Mapping[Server, Callable[[Settings], Awaitable[EventLog | RecordStore | BlobStore]]] = {
     "log": app.open_log,
     "records": app.open_records,
     "blobs": app.open_blobs,
 }
+_LOGINS: Mapping[Kind, str] = {
+    "postgres": "make its login: custody init --logins",
+    "mongo": "make its login: custody init --logins",
+    "kafka": "how it logs in: docs/operating.md",
+    "s3": "the keys it is asked with: docs/operating.md",
+}
+"""What may be wrong with the login where a server does not answer, by kind."""
 
 
 async def inspect(settings: Settings, *, ask_providers: bool = True) -> AsyncIterator[Finding]:
@@ -44,10 +46,9 @@ async def inspect(settings: Settings, *, ask_providers: bool = True) -> AsyncIte
     if reading.registry is not None:
         yield _registered(reading.registry)
     log_answers = False
-    for server in SERVERS:
-        for finding in await server_findings(settings, server):
-            log_answers = log_answers or (finding.subject, finding.level) == ("log", "ok")
-            yield finding
+    async for finding in _all_server_findings(settings):
+        log_answers = log_answers or (finding.subject, finding.level) == ("log", "ok")
+        yield finding
     if reading.registry is not None:
         if log_answers:
             for finding in await topic_findings(settings, reading.registry):
@@ -57,6 +58,19 @@ async def inspect(settings: Settings, *, ask_providers: bool = True) -> AsyncIte
                 yield finding
 
 
+async def _all_server_findings(settings: Settings) -> AsyncIterator[Finding]:
+    """What is found on the log's server and on those of the store, and of the second store where there is one."""
+    for server in SERVERS:
+        for finding in await server_findings(settings, server):
+            yield finding
+    other = settings.second()
+    if other is None:
+        return
+    for role in ROLES:
+        for finding in await server_findings(other, role):
+            yield replace(finding, subject=f"other {role}")
+
+
 async def server_findings(settings: Settings, server: Server) -> list[Finding]:
     """Whether a server answers, has the schema of this version, and keeps what it acknowledges."""
     try:
@@ -64,10 +78,14 @@ async def server_findings(settings: Settings, server: Server) -> list[Finding]:
     except CustodyError as error:
         return [_unopened(settings, server, error)]
     await opened.close()
-    if server not in settings.databases:
-        return [Finding(level="ok", subject=server, message="answers")]
-    findings = [Finding(level="ok", subject=server, message="answers, with the schema of this version")]
-    return [*findings, *await _facts(settings, server)]
+    kind = settings.kind(server)
+    message = "answers, with the schema of this version" if kind in {"postgres", "mongo"} else "answers"
+    answers = Finding(level="ok", subject=server, message=message)
+    try:
+        return [answers, *[replace(one, subject=server) for one in await _FACTS_OF[kind](settings, server)]]
+    except CustodyError as error:
+        told = f"did not tell its settings ({error.code})"
+        return [answers, Finding(level="warning", subject=server, message=told, remedy="custody check")]
 
 
 async def topic_findings(settings: Settings, registry: Registry) -> Sequence[Finding]:
@@ -98,7 +116,7 @@ async def _cluster_findings(settings: Settings, registry: Registry) -> Sequence[
         return await kafka_findings(
             kafka_options(settings.log),
             app.topics_of(settings, registry),
-            strict=settings.profile is Profile.PRODUCTION,
+            strict=_is_strict(settings),
             erase_after_seconds={name: tenant.erase_after_seconds for name, tenant in registry.tenants.items()},
         )
     except CustodyError as error:
@@ -152,11 +170,9 @@ def _registered(registry: Registry) -> Finding:
 
 
 def _unopened(settings: Settings, server: Server, error: CustodyError) -> Finding:
-    database = server in settings.databases
-    name = setting_name(server, "dsn" if database else "bootstrap")
+    name = settings.place(server)
     if isinstance(error, RetryableError):
-        login = "make its login: custody init --logins" if database else "how it logs in: docs/operating.md"
-        remedy = f"start the server, correct {name}, or {login}"
+        remedy = f"start the server, correct {name}, or {_LOGINS[settings.kind(server)]}"
     elif isinstance(error, SettingsError):
         remedy = f"correct {name}"
     else:
@@ -164,35 +180,34 @@ def _unopened(settings: Settings, server: Server, error: CustodyError) -> Findin
     return Finding(level="problem", subject=server, message=str(error), remedy=remedy)
 
 
-async def _facts(settings: Settings, server: Server) -> list[Finding]:
-    try:
-        connection = await asyncpg.connect(settings.address(server), timeout=_CONNECT_SECONDS)
-        try:
-            found = await connection.fetchrow(_FACTS)
-        finally:
-            await connection.close()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        message = f"did not tell its settings ({type(error).__name__})"
-        return [Finding(level="warning", subject=server, message=message, remedy="custody check")]
-    return list(_judged(server, dict(found or {}), strict=settings.profile is Profile.PRODUCTION))
+def _is_strict(settings: Settings) -> bool:
+    return settings.profile is Profile.PRODUCTION
 
 
-def _judged(server: Server, facts: Mapping[str, object], *, strict: bool) -> Iterator[Finding]:
-    """What the server's own settings mean for the promises."""
-    grave = "problem" if strict else "warning"
-    if facts.get("mighty"):
-        remedy = "custody init --logins with a user of its own, and CUSTODY_*__ADMIN_DSN for the administrator"
-        message = "the login may do anything, so that nothing but care keeps records from being changed"
-        yield Finding(level=grave, subject=server, message=message, remedy=remedy)
-    if facts.get("fsync") != "on":
-        message = "fsync is off: the server forgets what it acknowledged when the power fails"
-        yield Finding(level=grave, subject=server, message=message, remedy="fsync = on in postgresql.conf")
-    if facts.get("full_page_writes") != "on":
-        message = "full_page_writes is off: a page half written stays broken"
-        yield Finding(level=grave, subject=server, message=message, remedy="full_page_writes = on")
-    if facts.get("synchronous_commit") == "off":
-        message = "synchronous_commit is off by default: Custody sets it for itself, others may not"
-        yield Finding(level="warning", subject=server, message=message, remedy="synchronous_commit = on")
-    if facts.get("verbosity") != "terse":
-        message = "its own log may quote rows in the details of errors"
-        yield Finding(level="warning", subject=server, message=message, remedy="log_error_verbosity = terse")
+async def _postgres_facts(settings: Settings, server: Server) -> Sequence[Finding]:
+    return await postgres_findings(settings.address(server), server, strict=_is_strict(settings))
+
+
+async def _mongo_facts(settings: Settings, server: Server) -> Sequence[Finding]:
+    from backends.mongo.findings import mongo_findings  # noqa: PLC0415 - its driver, for those who use it
+
+    options = mongo_options(settings.records)
+    return await mongo_findings(settings.address(server), options, strict=_is_strict(settings))
+
+
+async def _s3_facts(settings: Settings, server: Server) -> Sequence[Finding]:  # noqa: ARG001 - blobs alone are on S3
+    from backends.s3.findings import s3_findings  # noqa: PLC0415 - as above
+
+    return await s3_findings(s3_options(settings), strict=_is_strict(settings))
+
+
+async def _no_facts(settings: Settings, server: Server) -> Sequence[Finding]:  # noqa: ARG001 - a Kafka tells with topics
+    return ()
+
+
+_FACTS_OF: Mapping[Kind, Callable[[Settings, Server], Awaitable[Sequence[Finding]]]] = {
+    "postgres": _postgres_facts,
+    "mongo": _mongo_facts,
+    "s3": _s3_facts,
+    "kafka": _no_facts,
+}

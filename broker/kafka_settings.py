@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from broker.settings import LogSettings, PostgresSettings
+from broker.secret_files import file_fault, secret_reader
+from broker.settings import LogSettings
+from broker.store_settings import PostgresSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from broker.log.kafka.options import KafkaLogOptions, KafkaSecurity
 
-POSTGRES_SETTINGS = frozenset(PostgresSettings.model_fields) - {"kind"}
+POSTGRES_SETTINGS = frozenset(PostgresSettings.model_fields)
 """What a log on Kafka has no use for."""
 KAFKA_SETTINGS = frozenset(LogSettings.model_fields) - POSTGRES_SETTINGS - {"kind", "entry_bytes"}
 """What a log on Postgres has no use for."""
@@ -35,11 +37,8 @@ def file_faults(log: LogSettings) -> Iterator[tuple[str, str]]:
     """Each setting whose file can't be used."""
     for name in _FILES:
         path: Path | None = getattr(log, name)
-        if path is not None:
-            try:
-                _line(path)
-            except OSError as error:
-                yield name, f"can't be used: {(error.strerror or str(error)).lower()}"
+        if path is not None and (fault := file_fault(path)):
+            yield name, fault
 
 
 def kafka_options(log: LogSettings) -> KafkaLogOptions:
@@ -74,7 +73,7 @@ def _security(log: LogSettings) -> KafkaSecurity:
         mechanism=log.mechanism,
         username=log.username,
         password=_password(log),
-        token=_reader(log.token_file) if log.token_file is not None else None,
+        token=secret_reader(log.token_file) if log.token_file is not None else None,
         ca_file=log.ca_file,
         certificate_file=log.certificate_file,
         key_file=log.key_file,
@@ -83,24 +82,8 @@ def _security(log: LogSettings) -> KafkaSecurity:
 
 def _password(log: LogSettings) -> Callable[[], str] | None:
     if log.password_file is not None:
-        return _reader(log.password_file)
+        return secret_reader(log.password_file)
     return log.password.get_secret_value if log.password is not None else None
-
-
-def _reader(path: Path) -> Callable[[], str]:
-    """Reads the file when it is called. An `OSError` then is a login that failed, and is tried again."""
-    return lambda: _line(path)
-
-
-def _line(path: Path) -> str:
-    """What the file holds, less the end of its last line. `OSError` where that is nothing or no text."""
-    try:
-        found = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        found = ""
-    if not found:
-        raise OSError(None, "it holds no text")
-    return found
 
 
 def _login_faults(log: LogSettings) -> Iterator[tuple[str, str]]:

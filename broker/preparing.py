@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -14,12 +14,15 @@ from backends.postgres.embedded import identifier
 from backends.postgres.migrate import migrate
 from backends.postgres.roles import ensure_reader, ensure_writer, scram_verifier
 from backends.postgres.sql import BLOBS, RECORDS
+from broker.addresses import DSN_EXAMPLE, MONGO_EXAMPLE, mongo_database, mongo_login
 from broker.core.errors import BlobsUnavailableError, LogUnavailableError, SettingsError, StoreUnavailableError
 from broker.core.topics import tenant_topics, unclaimed_topic
 from broker.findings import line
 from broker.log.postgres import PostgresLog
 from broker.servers import admin_address, is_embedded, open_log
-from broker.settings import DSN_EXAMPLE, Server, Settings, setting_name
+from broker.settings import SERVERS, Server, Settings
+from broker.store_options import s3_options
+from broker.store_settings import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -60,23 +63,33 @@ class Login:
 async def prepare(
     settings: Settings, *, registry: Registry | None = None, passwords: Mapping[str, str] | None = None
 ) -> list[Step]:
-    """Brings every database up to date, and makes the topics of `registry`'s tenants; a Kafka needs no more.
+    """Brings every server up to date, the second store's too, and makes the topics of `registry`'s tenants.
 
-    With `passwords` (by server) the roles that the settings' addresses name are made too, as least-privileged logins;
-    on Custody's own server that is always so. Raises what the servers do; everything may then be repeated.
+    With `passwords` (by server) the logins that the settings' addresses name are made too, with the least they need; on
+    Custody's own servers that is always so. Raises what the servers do; everything may then be repeated.
     """
-    steps: list[Step] = []
-    for server in settings.databases:
-        dsn, admin = settings.address(server), admin_address(settings, server)
-        given = (passwords or {}).get(server)
-        login = login_of(dsn, server, password=given)
-        own = is_embedded(settings, dsn)
-        if own:
-            steps += await _ensure_database(server, admin)
-        steps += await _bring_up(server, admin, login if own or given is not None else None)
+    given = passwords or {}
+    steps = [step for server in SERVERS for step in await _prepared(settings, server, given.get(server))]
+    other = settings.second()
+    if other is not None:
+        found = [step for server in ROLES for step in await _prepared(other, server, given.get(f"other {server}"))]
+        steps += [replace(step, server=f"other {step.server}") for step in found]
     if registry is not None:
         steps += await create_topics(settings, topics_of(settings, registry))
     return steps
+
+
+def passwords_of(settings: Settings) -> Mapping[str, str]:
+    """The password in each database's address, by server: for `prepare`. `SettingsError` where one has none."""
+    other = settings.second()
+    views: list[tuple[str, Settings, Sequence[Server]]] = [("", settings, SERVERS)]
+    views += [("other ", other, ROLES)] if other is not None else []
+    return {
+        f"{prefix}{server}": login_of(view, server).password
+        for prefix, view, servers in views
+        for server in servers
+        if _has_logins(view, server)
+    }
 
 
 async def create_topics(settings: Settings, specs: Sequence[TopicSpec]) -> list[Step]:
@@ -102,20 +115,88 @@ def topics_of(settings: Settings, registry: Registry) -> list[TopicSpec]:
     ]
 
 
-def login_of(dsn: str, server: Server, *, password: str | None = None) -> Login:
-    """The role that an address names, with its password or the one given. `SettingsError` where it names none."""
-    parts = urlsplit(dsn)
-    found = unquote(parts.password or "") if password is None else password
-    if not parts.username or not found:
+def login_of(settings: Settings, server: Server, *, password: str | None = None) -> Login:
+    """The login that an address names, with its password or the one given. `SettingsError` where it names none."""
+    is_mongo, address = settings.kind(server) == "mongo", settings.address(server)
+    login = mongo_login(address) if is_mongo else urlsplit(address).netloc.rpartition("@")[0]
+    name, _, quoted = login.partition(":")
+    found = unquote(quoted) if password is None else password
+    if not name or not found:
         fault = "names no user with a password, so that there is no login to make"
-        raise SettingsError([line(setting_name(server, "dsn"), fault, DSN_EXAMPLE)])
-    return Login(role=unquote(parts.username), password=found)
+        raise SettingsError([line(settings.place(server), fault, MONGO_EXAMPLE if is_mongo else DSN_EXAMPLE)])
+    return Login(role=unquote(name), password=found)
 
 
-async def ensure_tenant_reader(settings: Settings, tenant: str, password: str) -> str:
-    """Makes the login that reads one tenant's records and blobs; its name."""
-    await ensure_reader(admin_address(settings, "blobs"), tenant, password)
-    return await ensure_reader(admin_address(settings, "records"), tenant, password)
+async def ensure_tenant_reader(settings: Settings, tenant: str, password: str) -> Mapping[str, str]:
+    """Makes the logins that read one tenant's records and blobs; their names, by server.
+
+    Nobody logs in at S3 like that: who reads a tenant's bucket or prefix is said there.
+    """
+    made: dict[str, str] = {}
+    for server in reversed(ROLES):
+        if _has_logins(settings, server):
+            made[server] = await _ensure_reader(settings, server, tenant, password)
+    return {role: made[role] for role in ROLES if role in made}
+
+
+def _has_logins(settings: Settings, server: Server) -> bool:
+    """Whether it is a database, whose logins are made here."""
+    return settings.kind(server) in {"postgres", "mongo"}
+
+
+async def _ensure_reader(settings: Settings, server: Server, tenant: str, password: str) -> str:
+    admin = admin_address(settings, server)
+    if settings.kind(server) == "mongo":
+        from backends.mongo.roles import ensure_reader as ensure_mongo_reader  # noqa: PLC0415 - for those who use it
+
+        return await ensure_mongo_reader(admin, mongo_database(settings.address(server)), tenant, password)
+    return await ensure_reader(admin, tenant, password)
+
+
+async def _prepared(settings: Settings, server: Server, password: str | None) -> list[Step]:
+    """What was done to one server; a Kafka needs no more than its topics."""
+    match settings.kind(server):
+        case "postgres":
+            return await _prepared_postgres(settings, server, password)
+        case "mongo":
+            return await _prepared_mongo(settings, server, password)
+        case "s3":
+            return await _prepared_s3(settings, server)
+        case "kafka":
+            return []
+
+
+def _wanted_login(settings: Settings, server: Server, password: str | None) -> Login | None:
+    """The login to make: on Custody's own server, or where a password is given."""
+    if password is None and not is_embedded(settings, server):
+        return None
+    return login_of(settings, server, password=password)
+
+
+async def _prepared_mongo(settings: Settings, server: Server, password: str | None) -> list[Step]:
+    from backends.mongo.migrate import migrate as migrate_mongo  # noqa: PLC0415 - its driver, for those who use it
+    from backends.mongo.roles import ensure_writer as ensure_mongo_writer  # noqa: PLC0415 - as above
+
+    admin, login = admin_address(settings, server), _wanted_login(settings, server, password)
+    database = mongo_database(settings.address(server))
+    names = await migrate_mongo(admin, database)
+    if login is not None:
+        await ensure_mongo_writer(admin, database, login.role, login.password)
+    return _told(server, names, login)
+
+
+async def _prepared_s3(settings: Settings, server: Server) -> list[Step]:
+    from backends.s3.prepare import prepare_bucket  # noqa: PLC0415 - as above
+
+    done = await prepare_bucket(s3_options(settings))
+    steps = [Step(server=server, what=what) for what in done]
+    return steps or [Step(server=server, what="its buckets are there", changed=False)]
+
+
+async def _prepared_postgres(settings: Settings, server: Server, password: str | None) -> list[Step]:
+    admin, login = admin_address(settings, server), _wanted_login(settings, server, password)
+    steps = await _ensure_database(server, admin) if is_embedded(settings, server) else []
+    return [*steps, *await _bring_up(server, admin, login)]
 
 
 async def _bring_up(server: Server, admin: str, login: Login | None) -> list[Step]:
@@ -129,6 +210,10 @@ async def _bring_up(server: Server, admin: str, login: Login | None) -> list[Ste
         names = await migrate(admin, schema)
         if login is not None:
             await ensure_writer(admin, login.role, login.password, schema=schema)
+    return _told(server, names, login)
+
+
+def _told(server: Server, names: Sequence[str], login: Login | None) -> list[Step]:
     steps = [Step(server=server, what=f"applied {name}") for name in names]
     steps = steps or [Step(server=server, what="its schema is up to date", changed=False)]
     return [*steps, Step(server=server, what=f"login {login.role} is there", changed=False)] if login else steps

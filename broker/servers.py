@@ -1,40 +1,34 @@
-"""The servers that the settings name: log, records and blobs, opened; and servers of Custody's own where wanted."""
+"""The servers that the settings name: log, records and blobs, opened; and who administers them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
-
-import structlog
 
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.connections import PostgresOptions
-from backends.postgres.embedded import SUPERUSER, EmbeddedPostgres, ServerOptions
+from backends.postgres.embedded import SUPERUSER
 from backends.postgres.records import PostgresRecords
-from broker.core.errors import FatalError, SettingsError
+from broker.addresses import mongo_database, mongo_hosts
+from broker.core.errors import SettingsError
 from broker.findings import line
 from broker.kafka_settings import kafka_options
 from broker.log.postgres import PostgresLog, PostgresLogOptions, PostgresTopics
 from broker.settings import Profile, Server, Settings, setting_name
+from broker.store_options import mongo_options, s3_options
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from broker.core.metrics import Metrics
     from broker.core.ports import BlobStore, EventLog, RecordStore
+    from broker.core.ports.tables import TableStore
     from broker.core.topic_plan import TopicAdmin
-    from broker.log.kafka.local import KafkaCluster
 
 _HOST = "127.0.0.1"
-_WATCH_SECONDS = 1.0
-logger = structlog.get_logger(__name__)
 
 
 def now() -> datetime:
@@ -77,112 +71,59 @@ def bootstrap(settings: Settings) -> Sequence[str]:
 
 async def open_records(settings: Settings) -> RecordStore:
     """The record store. `StoreUnavailableError`: open it again later."""
-    options = PostgresOptions(connections=settings.records.pool_size)
-    return await PostgresRecords.open(lambda: settings.address("records"), clock=now, options=options)
+    if settings.kind("records") == "mongo":
+        from backends.mongo.records import MongoRecords  # noqa: PLC0415 - its drivers, for those who use them
+
+        options = mongo_options(settings.records)
+        return await MongoRecords.open(lambda: settings.address("records"), clock=now, options=options)
+    return await PostgresRecords.open(lambda: settings.address("records"), clock=now, options=_pool(settings))
 
 
 async def open_blobs(settings: Settings) -> BlobStore:
     """The blob store. `BlobsUnavailableError`: open it again later."""
+    if settings.kind("blobs") == "s3":
+        from backends.s3.blobs import S3Blobs  # noqa: PLC0415 - as above
+
+        return await S3Blobs.open(s3_options(settings))
     options = PostgresOptions(connections=settings.blobs.pool_size)
     return await PostgresBlobs.connect(lambda: settings.address("blobs"), options=options)
 
 
-@asynccontextmanager
-async def embedded(settings: Settings, *, keep: bool = False, log: bool = True) -> AsyncIterator[None]:
-    """Runs Custody's own servers as long as the context lasts, those that the settings want and that do not run yet.
+async def open_tables(settings: Settings) -> TableStore:
+    """The record store as tables of rows, for copying and comparing. `StoreUnavailableError`: open it again later."""
+    if settings.kind("records") == "mongo":
+        from backends.mongo.tables import MongoTables  # noqa: PLC0415 - as above
 
-    With `keep` they are looked after: started again if they end, and taken over once whoever had started them is gone.
-    Without `log` a Kafka is left alone, which takes a while to start.
-    """
-    async with AsyncExitStack() as exits:
-        for own in _own_servers(settings, exits, log=log):
-            await own.ensure()
-            if keep:
-                watcher = asyncio.create_task(own.watch(), name="embedded")
-                exits.push_async_callback(_ended, watcher)
-        yield
+        return await MongoTables.open(lambda: settings.address("records"), mongo_options(settings.records))
+    from backends.postgres.tables import PostgresTables  # noqa: PLC0415 - few commands need it
 
-
-def _own_servers(settings: Settings, exits: AsyncExitStack, *, log: bool) -> Iterator[_OwnServer]:
-    own = settings.embedded
-    if own.directory is not None:
-        options = ServerOptions(directory=own.directory, port=own.port)
-        yield _OwnServer(own.port, lambda: EmbeddedPostgres.start(options), exits)
-    if own.kafka_directory is not None and log:
-        yield _OwnServer(own.kafka_port, partial(_start_kafka, own.kafka_directory, own.kafka_port), exits)
-
-
-async def _start_kafka(directory: Path, port: int) -> KafkaCluster:
-    from broker.log.kafka.local import ClusterOptions, KafkaCluster  # noqa: PLC0415 - as above
-
-    return await KafkaCluster.start(ClusterOptions(directory=directory, port=port))
-
-
-class _Server(Protocol):
-    """What one machine's own servers have in common."""
-
-    @property
-    def running(self) -> bool: ...
-
-    async def restart(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class _OwnServer:
-    """A server of Custody's own, where this process is the one that runs it."""
-
-    port: int
-    start: Callable[[], Awaitable[_Server]]
-    exits: AsyncExitStack
-    server: _Server | None = None
-
-    async def ensure(self) -> None:
-        if self.server is not None:
-            if not self.server.running:
-                await self.server.restart()
-        elif not await _answers(self.port):
-            try:
-                self.server = await self.start()
-            except FatalError:
-                if not await _answers(self.port):  # nobody else was faster either
-                    raise
-            else:
-                self.exits.push_async_callback(self.server.close)
-
-    async def watch(self) -> None:
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            try:
-                await self.ensure()
-            except FatalError as error:
-                logger.warning("no server", action="embedded.failed", code=error.code, why=str(error))
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    return await PostgresTables.open(lambda: settings.address("records"), _pool(settings))
 
 
 def admin_address(settings: Settings, server: Server) -> str:
-    """The DSN for migrations: the admin's, the embedded server's superuser, or else the common one."""
+    """The address for migrations: the admin's, the embedded server's superuser, or else the common one."""
     own = settings.address(server)
-    directory = settings.embedded.directory
-    if directory is None or not is_embedded(settings, own):
+    if not is_embedded(settings, server):
         return settings.admin_address(server) or own
-    password = _superuser_password(directory)
-    return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@{_HOST}:{settings.embedded.port}{urlsplit(own).path}"
+    return _mongo_superuser(settings, own) if settings.kind(server) == "mongo" else _superuser(settings, own)
 
 
-def is_embedded(settings: Settings, dsn: str) -> bool:
-    """Whether an address is on Custody's own server."""
-    parts = urlsplit(dsn)
-    return (
-        settings.embedded.directory is not None
-        and parts.hostname in {_HOST, "localhost"}
-        and parts.port == settings.embedded.port
-    )
+def is_embedded(settings: Settings, server: Server) -> bool:
+    """Whether a server is one of Custody's own."""
+    embedded = settings.embedded
+    match settings.kind(server):
+        case "postgres":
+            parts = urlsplit(settings.address(server))
+            return embedded.directory is not None and _is_here(parts.hostname, parts.port, embedded.port)
+        case "mongo":
+            hosts = [urlsplit(f"//{one}") for one in mongo_hosts(settings.address(server))]
+            ours = all(_is_here(one.hostname, one.port, embedded.mongo_port) for one in hosts)
+            return embedded.mongo_directory is not None and ours
+        case "s3":
+            parts = urlsplit(settings.blobs.endpoint or "")
+            return embedded.s3_directory is not None and _is_here(parts.hostname, parts.port, embedded.s3_port)
+        case "kafka":
+            return embedded.kafka_directory is not None
 
 
 def refuse_in_production(settings: Settings, what: str) -> None:
@@ -192,19 +133,33 @@ def refuse_in_production(settings: Settings, what: str) -> None:
         raise SettingsError([line(setting_name("profile"), fault, f"{setting_name('profile')}=development")])
 
 
-def _superuser_password(directory: Path) -> str:
+def _pool(settings: Settings) -> PostgresOptions:
+    return PostgresOptions(connections=settings.records.pool_size)
+
+
+def _is_here(host: str | None, port: int | None, ours: int) -> bool:
+    return host in {_HOST, "localhost"} and port == ours
+
+
+def _superuser(settings: Settings, own: str) -> str:
+    password = quote(_superuser_password(settings.embedded.directory, "directory"), safe="")
+    return f"postgresql://{SUPERUSER}:{password}@{_HOST}:{settings.embedded.port}{urlsplit(own).path}"
+
+
+def _mongo_superuser(settings: Settings, own: str) -> str:
+    from backends.mongo.embedded.server import SET_NAME, SUPERUSER  # noqa: PLC0415 - as above
+
+    password = quote(_superuser_password(settings.embedded.mongo_directory, "mongo_directory"), safe="")
+    place = f"{_HOST}:{settings.embedded.mongo_port}/{mongo_database(own)}"
+    return f"mongodb://{SUPERUSER}:{password}@{place}?replicaSet={SET_NAME}&authSource=admin"
+
+
+def _superuser_password(directory: Path | None, field: str) -> str:
+    name, example = setting_name("embedded", field), "a folder that this account made"
+    if directory is None:
+        raise SettingsError([line(name, "is missing", example)])
     try:
         return (directory / "superuser.password").read_text()
     except OSError as error:
         fault = f"the superuser's password in it can't be read: {(error.strerror or 'an input error').lower()}"
-        name = setting_name("embedded", "directory")
-        raise SettingsError([line(name, fault, "a folder that this account made")]) from None
-
-
-async def _answers(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(_HOST, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+        raise SettingsError([line(name, fault, example)]) from None

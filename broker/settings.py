@@ -6,32 +6,46 @@ Secrets are `SecretStr`, or files that hold them; no command takes one as an arg
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from broker.addresses import (
+    DSN_EXAMPLE,
+    MONGO_EXAMPLE,
+    Words,
+    dsn_fault,
+    is_broker,
+    is_origin,
+    is_url,
+    uri_fault,
+)
 from broker.core.errors import SettingsError
 from broker.findings import line
+from broker.secret_files import read_secret
+from broker.store_settings import (
+    PLACES,
+    PROFILES,
+    SECTION,
+    BlobsSettings,
+    Kind,
+    OtherStore,
+    PostgresSettings,
+    RecordsSettings,
+    StoreName,
+)
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 PREFIX = "CUSTODY_"
 DELIMITER = "__"
-DSN_EXAMPLE = "postgresql://custody:secret@127.0.0.1:5432/custody"
-
 Server = Literal["log", "records", "blobs"]
 SERVERS: tuple[Server, ...] = ("log", "records", "blobs")
-
-_BROKER = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:/@]+):([0-9]{1,5})")
-_LAST_PORT = 65535
-
-_SECTION = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
 
 class Profile(StrEnum):
@@ -42,51 +56,7 @@ class Profile(StrEnum):
     PRODUCTION = "production"
 
 
-def _split(value: object) -> object:
-    """`a, b` as a list, as it is written in an environment."""
-    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
-class _Database(BaseModel):
-    """A Postgres database by its address. The admin's address is for `custody init` alone.
-
-    `allow_unsafe_server` accepts one that forgets what it acknowledged (fsync off): for tests.
-    """
-
-    model_config = _SECTION
-
-    dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE])
-    dsn_file: Path | None = Field(default=None, examples=["/run/secrets/custody-dsn"])
-    admin_dsn: SecretStr | None = Field(default=None, examples=[DSN_EXAMPLE.replace("custody:", "postgres:", 1)])
-    admin_dsn_file: Path | None = Field(default=None, examples=["/run/secrets/custody-admin-dsn"])
-    pool_size: int = Field(default=8, ge=2, le=500, examples=[8])
-    allow_unsafe_server: bool = Field(default=False, examples=["false"])
-
-    @field_validator("dsn", "admin_dsn")
-    @classmethod
-    def _is_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and (fault := dsn_fault(value.get_secret_value())):
-            raise ValueError(fault)
-        return value
-
-    @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
-        for name in ("dsn", "admin_dsn"):
-            if getattr(self, name) is not None and getattr(self, f"{name}_file") is not None:
-                raise ValueError(f"has both {name} and {name}_file: leave one of them out")
-        return self
-
-
-class PostgresSettings(_Database):
-    """Where records or blobs rest."""
-
-    kind: Literal["postgres"] = Field(default="postgres", examples=["postgres"])
-
-
-class LogSettings(_Database):
+class LogSettings(PostgresSettings):
     """The event log, of one kind or the other: a Postgres database, or a Kafka cluster by its brokers.
 
     What belongs to the other kind is refused; see `broker.kafka_settings`, and `KafkaLogOptions` for what it means.
@@ -127,29 +97,33 @@ class LogSettings(_Database):
     @field_validator("bootstrap")
     @classmethod
     def _are_brokers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_is_broker(one) for one in value):
+        if not all(is_broker(one) for one in value):
             raise ValueError("holds something that is not the host:port of a broker")
         return value
 
 
 class EmbeddedSettings(BaseModel):
-    """Servers of Custody's own, for one machine: a Postgres, and a Kafka of one broker for a log on Kafka.
+    """Servers of Custody's own, for one machine: a Postgres, a Kafka of one broker, a MongoDB of one member, an S3.
 
-    Each has a folder and a port, and is started by whoever needs it.
+    Each has a folder and a port, and is started by whoever needs it, where the log or the stores are of its kind.
     """
 
-    model_config = _SECTION
+    model_config = SECTION
 
     directory: Path | None = Field(default=None, examples=["/var/lib/custody/postgres"])
     port: int = Field(default=25432, ge=1024, le=65535, examples=[25432])
     kafka_directory: Path | None = Field(default=None, examples=["/var/lib/custody/kafka"])
     kafka_port: int = Field(default=25492, ge=1024, le=65535, examples=[25492])
+    mongo_directory: Path | None = Field(default=None, examples=["/var/lib/custody/mongo"])
+    mongo_port: int = Field(default=25417, ge=1024, le=65535, examples=[25417])
+    s3_directory: Path | None = Field(default=None, examples=["/var/lib/custody/s3"])
+    s3_port: int = Field(default=25433, ge=1024, le=65535, examples=[25433])
 
 
 class EdgeSettings(BaseModel):
     """The webhook edge: where it listens, and its bounds. See `connectors.whatsapp_cloud.webhook.EdgeLimits`."""
 
-    model_config = _SECTION
+    model_config = SECTION
 
     host: str = Field(default="127.0.0.1", examples=["0.0.0.0"])  # noqa: S104 - an example, where a proxy stands before it
     port: int = Field(default=8400, ge=0, le=65535, examples=[8400])
@@ -174,7 +148,7 @@ class WhatsAppCloudSettings(BaseModel):
     A host may have a port, and its scheme before it; plain http is for loopback alone, and not for production.
     """
 
-    model_config = _SECTION
+    model_config = SECTION
 
     graph_url: str = Field(default="https://graph.facebook.com/v25.0", examples=["https://graph.facebook.com/v25.0"])
     extra_media_hosts: Words = Field(default=(), examples=["media.example.org"])
@@ -182,14 +156,14 @@ class WhatsAppCloudSettings(BaseModel):
     @field_validator("graph_url")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        if not _is_address(value):
+        if not is_url(value):
             raise ValueError("is not the http or https address of a server")
         return value.rstrip("/")
 
     @field_validator("extra_media_hosts")
     @classmethod
     def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(_is_origin(one if "://" in one else f"https://{one}") for one in value):
+        if not all(is_origin(one if "://" in one else f"https://{one}") for one in value):
             raise ValueError("holds something that is not a host, or a host and port")
         return tuple(one.rstrip("/") for one in value)
 
@@ -200,7 +174,7 @@ class WorkerSettings(BaseModel):
     `lag_alarm_seconds`: when entries have waited for so long, an alarm is raised; half of `retention_days` by default.
     """
 
-    model_config = _SECTION
+    model_config = SECTION
 
     batch_entries: int = Field(default=1000, ge=1, le=100_000, examples=[1000])
     idle_wait_seconds: float = Field(default=0.5, gt=0, le=60, examples=[0.5])
@@ -227,7 +201,7 @@ class TelemetrySettings(BaseModel):
     `traces_ratio` is the share of traces that are taken at all.
     """
 
-    model_config = _SECTION
+    model_config = SECTION
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", examples=["info"])
     log_format: Literal["auto", "json", "console"] = Field(default="auto", examples=["json"])
@@ -258,8 +232,11 @@ class Settings(BaseSettings):
     partitions: int = Field(default=4, ge=1, le=1024, examples=[4])
     retention_days: int = Field(default=14, ge=1, le=3650, examples=[14])
     log: LogSettings = Field(default_factory=LogSettings)
-    records: PostgresSettings = Field(default_factory=PostgresSettings)
-    blobs: PostgresSettings = Field(default_factory=PostgresSettings)
+    store: StoreName = Field(default="postgres", examples=["s3_mongo"])
+    """Where records and blobs rest: the one setting that chooses what both are."""
+    records: RecordsSettings = Field(default_factory=RecordsSettings)
+    blobs: BlobsSettings = Field(default_factory=BlobsSettings)
+    other: OtherStore = Field(default_factory=OtherStore)
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings)
     edge: EdgeSettings = Field(default_factory=EdgeSettings)
     whatsapp_cloud: WhatsAppCloudSettings = Field(default_factory=WhatsAppCloudSettings)
@@ -278,79 +255,59 @@ class Settings(BaseSettings):
         """Nothing but arguments: `load` must see what is missing as well as what is wrong, and tests stay apart."""
         return (init_settings,)
 
+    _under: tuple[str, ...] = PrivateAttr(default=())
+
+    def kind(self, server: Server) -> Kind:
+        """What a server is."""
+        return self.log.kind if server == "log" else PROFILES[self.store][server]
+
     @property
     def databases(self) -> tuple[Server, ...]:
         """The servers that are Postgres databases."""
-        return tuple(one for one in SERVERS if getattr(self, one).kind == "postgres")
+        return tuple(one for one in SERVERS if self.kind(one) == "postgres")
+
+    def second(self) -> Settings | None:
+        """The same settings with the other store in the first one's place; None where there is none."""
+        other = self.other
+        if other.store is None:
+            return None
+        chosen = {"store": other.store, "records": other.records, "blobs": other.blobs, "other": OtherStore()}
+        view = self.model_copy(update=chosen)
+        view._under = ("other",)  # noqa: SLF001 - a copy of this very object
+        return view
+
+    def name(self, server: Server, field: str) -> str:
+        """A setting's name as it stands in the environment, of the other store where this is the view of that one."""
+        return setting_name(*(self._under if server != "log" else ()), server, field)
+
+    def place(self, server: Server) -> str:
+        """The name of the setting that says where a server is."""
+        return self.name(server, PLACES[self.kind(server)])
 
     def address(self, server: Server) -> str:
-        """A database's DSN, from the setting or its file. `SettingsError` where there is none."""
-        return self._dsn(server, "dsn")
+        """A database's DSN or URI, from the setting or its file. `SettingsError` where there is none."""
+        return self._address(server, PLACES[self.kind(server)])
 
     def admin_address(self, server: Server) -> str | None:
-        """The admin's DSN, which `custody init` uses; None where no other than the common one is given."""
-        section: _Database = getattr(self, server)
-        given = section.admin_dsn is not None or section.admin_dsn_file is not None
-        return self._dsn(server, "admin_dsn") if given else None
+        """The admin's address, which `custody init` uses; None where no other than the common one is given."""
+        section, field = getattr(self, server), f"admin_{PLACES[self.kind(server)]}"
+        given = getattr(section, field) is not None or getattr(section, f"{field}_file") is not None
+        return self._address(server, field) if given else None
 
-    def _dsn(self, server: Server, field: str) -> str:
-        section: _Database = getattr(self, server)
+    def _address(self, server: Server, field: str) -> str:
+        is_mongo = self.kind(server) == "mongo"
+        example = MONGO_EXAMPLE if is_mongo else DSN_EXAMPLE
+        section = getattr(self, server)
         direct: SecretStr | None = getattr(section, field)
         if direct is not None:
             return direct.get_secret_value()
         path: Path | None = getattr(section, f"{field}_file")
         if path is None:
-            raise SettingsError([line(setting_name(server, field), "is missing", f"{DSN_EXAMPLE}")])
-        return _dsn_from(path, setting_name(server, f"{field}_file"))
+            raise SettingsError([line(self.name(server, field), "is missing", example)])
+        fault_of = partial(uri_fault, database=field == "uri") if is_mongo else dsn_fault
+        return read_secret(path, self.name(server, f"{field}_file"), example=example, fault_of=fault_of)
 
 
 def setting_name(*path: str) -> str:
     """A setting's name as it stands in the environment."""
     return PREFIX + DELIMITER.join(path).upper()
-
-
-def dsn_fault(dsn: str) -> str | None:
-    """What is wrong with a Postgres address; None when it can be one."""
-    try:
-        parts = urlsplit(dsn)
-        port = parts.port
-    except ValueError:
-        return "is not an address: quote what is special in its password as %XX"
-    if parts.scheme not in {"postgresql", "postgres"}:
-        return "is not a postgresql:// address"
-    if not parts.hostname and "host=" not in parts.query:
-        return "names no host"
-    if not parts.path.strip("/") or port == 0:
-        return "names no database"
-    return None
-
-
-def _is_broker(address: str) -> bool:
-    """Whether it is host:port, an IPv6 address in brackets."""
-    found = _BROKER.fullmatch(address)
-    return found is not None and 0 < int(found[1]) <= _LAST_PORT
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and plain
-
-
-def _is_origin(url: str) -> bool:
-    return _is_address(url) and urlsplit(url).path in {"", "/"}
-
-
-def _dsn_from(path: Path, name: str) -> str:
-    example = "/run/secrets/custody-dsn, holding one line such as " + DSN_EXAMPLE
-    try:
-        dsn = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or "not text"
-        raise SettingsError([line(name, f"can't be read: {why.lower()}", example)]) from None
-    if fault := dsn_fault(dsn):
-        raise SettingsError([line(name, f"what the file holds {fault}", example)])
-    return dsn

@@ -8,22 +8,24 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource, NestedSecretsSettingsSource, SecretsSettingsSource
 
 from broker.core.errors import SettingsError
 from broker.findings import closest, line, meant, not_toml, what
-from broker.kafka_settings import KAFKA_SETTINGS, POSTGRES_SETTINGS, faults, file_faults
-from broker.settings import DELIMITER, DSN_EXAMPLE, PREFIX, SERVERS, Profile, Server, Settings, setting_name
+from broker.fitness import files, misplaced, missing, unfit, unsuited
+from broker.gathered import Gathered, dotted, example_in, groups, known_names, variables
+from broker.settings import DELIMITER, Settings, setting_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from pydantic_core import ErrorDetails
+
+    from broker.fitness import Need
 
 FILE_VARIABLE = "CUSTODY_SETTINGS"
 SECRETS_VARIABLE = "CUSTODY_SECRETS_DIR"
@@ -33,40 +35,13 @@ _OTHERS = ("CUSTODY_TEST_",)
 _SERVICE_LINK = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP).*)")
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 
-Need = Server | str
-"""What a command needs: a server, or `registry`."""
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """The values of every source, one over the other, and those of the file alone, for naming."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    file: Path | None = None
-    in_file: dict[str, Any] = field(default_factory=dict)
-    findings: list[str] = field(default_factory=list)
-
-    def name(self, path: tuple[str, ...]) -> str:
-        """A setting as the user typed it: by its variable, or by its key in the file."""
-        if self.file is not None and self.is_in_file(path):
-            return f"{'.'.join(path)} in {self.file.name}"
-        return setting_name(*path)
-
-    def example(self, path: tuple[str, ...], example: str) -> str:
-        """An example of right, written as this setting was: as a variable, or as a line of the file."""
-        return _as_toml(example) if self.is_in_file(path) else example
-
-    def is_in_file(self, path: tuple[str, ...]) -> bool:
-        """Whether the file is where this setting comes from."""
-        return _has(self.in_file, path) and setting_name(*path) not in _variables()
-
 
 def load(*, needs: Collection[Need] = ()) -> Settings:
     """The settings from outside. `SettingsError` has a finding for everything that is wrong or missing, at once.
 
     `needs` names the servers, and `registry`, that the caller can't do without.
     """
-    gathered = _Gathered()
+    gathered = Gathered()
     if path := os.environ.get(FILE_VARIABLE):
         _read_file(Path(path), gathered)
     gathered.values = dict(gathered.in_file)
@@ -78,28 +53,28 @@ def load(*, needs: Collection[Need] = ()) -> Settings:
 
 def load_file(path: Path) -> Settings:
     """The settings of one file alone, whatever the environment says."""
-    gathered = _Gathered()
+    gathered = Gathered()
     _read_file(path, gathered)
     gathered.values = gathered.in_file
     return _settled(gathered, ())
 
 
-def _settled(gathered: _Gathered, needs: Collection[Need]) -> Settings:
+def _settled(gathered: Gathered, needs: Collection[Need]) -> Settings:
     settings: Settings | None = None
     try:
         settings = Settings(**gathered.values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         gathered.findings += [_explained(one, gathered) for one in details]
-    gathered.findings += [*_missing(gathered.values, needs), *_misplaced(gathered)]
+    gathered.findings += [*missing(gathered.values, needs), *misplaced(gathered)]
     if settings is not None and not gathered.findings:
-        gathered.findings += [*_kafka(settings, gathered), *_files(settings, needs), *_unfit(settings, gathered)]
+        gathered.findings += [*unsuited(settings, gathered), *files(settings, needs), *unfit(settings, gathered)]
     if settings is None or gathered.findings:
         raise SettingsError(list(dict.fromkeys(gathered.findings)))
     return settings
 
 
-def _read_file(path: Path, gathered: _Gathered) -> None:
+def _read_file(path: Path, gathered: Gathered) -> None:
     gathered.file = path
     example = "/etc/custody/settings.toml"
     try:
@@ -123,29 +98,29 @@ def _anchored(table: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _anchor(key: str, value: object, folder: Path) -> object:
     if isinstance(value, dict):
         return _anchored(value, folder)
-    is_path = key in {"registry", "directory", "kafka_directory"} or key.endswith("_file")
+    is_path = key == "registry" or key.endswith(("directory", "_file"))
     return str(folder / value) if is_path and isinstance(value, str) else value
 
 
-def _from_folder(folder: Path, gathered: _Gathered) -> dict[str, Any]:
+def _from_folder(folder: Path, gathered: Gathered) -> dict[str, Any]:
     if not folder.is_dir():
         gathered.findings.append(line(SECRETS_VARIABLE, "is not a folder", "/run/secrets/custody"))
         return {}
     return NestedSecretsSettingsSource(SecretsSettingsSource(Settings, secrets_dir=folder))()
 
 
-def _from_environment(gathered: _Gathered) -> dict[str, Any]:
-    known, groups = _known_names(), {setting_name(one): one for one in _sections()}
-    for name in sorted(_variables() - known.keys()):
-        if name in groups:
+def _from_environment(gathered: Gathered) -> dict[str, Any]:
+    known, grouped = known_names(), groups()
+    for name in sorted(variables() - known.keys()):
+        if name in grouped:
             fault = "is a group of settings: give each its own variable"
-            gathered.findings.append(line(name, fault, _example_in(groups[name])))
+            gathered.findings.append(line(name, fault, example_in(*grouped[name])))
         elif not _is_of_others(name):
             close = closest(name, known)
             gathered.findings.append(line(name, f"is not a setting{meant(close)}", known[close or "CUSTODY_LOG__DSN"]))
     source = EnvSettingsSource(Settings)
-    source.env_vars = {name: value for name, value in source.env_vars.items() if name.upper() not in groups}
-    return {name: _only_known(value, name, known) for name, value in source().items()}
+    source.env_vars = {name: value for name, value in source.env_vars.items() if name.upper() not in grouped}
+    return {name: _only_known(value, setting_name(name), known) for name, value in source().items()}
 
 
 def _is_of_others(name: str) -> bool:
@@ -155,156 +130,27 @@ def _is_of_others(name: str) -> bool:
     return name.endswith("_PORT") and bool(_SERVICE_ADDRESS.fullmatch(os.environ.get(name, "")))
 
 
-def _only_known(value: object, section: str, known: Mapping[str, object]) -> object:
+def _only_known(value: object, name: str, known: Mapping[str, object]) -> object:
     """Without the names already reported as unknown, so that each is reported once."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or name in known:
         return value
-    return {key: one for key, one in value.items() if setting_name(section, key) in known}
+    inner = {one: f"{name}{DELIMITER}{one.upper()}" for one in value}
+    begun = {
+        one
+        for one, path in inner.items()
+        if path in known or any(other.startswith(f"{path}{DELIMITER}") for other in known)
+    }
+    return {one: _only_known(value[one], inner[one], known) for one in value if one in begun}
 
 
-def _variables() -> frozenset[str]:
-    return frozenset(name.upper() for name, value in os.environ.items() if name.upper().startswith(PREFIX) and value)
-
-
-def _explained(error: ErrorDetails, gathered: _Gathered) -> str:
+def _explained(error: ErrorDetails, gathered: Gathered) -> str:
     path = tuple(str(one) for one in error["loc"] if isinstance(one, str))
-    known = _known_names()
+    known = known_names()
     typed = setting_name(*path)
     close = closest(typed, known) if typed not in known else None
-    example = known.get(close or typed) or _example_in(path[0] if path else "profile")
-    guess = close and _key(close) if gathered.is_in_file(path) else close
+    example = known.get(close or typed) or example_in(path[0] if path else "profile")
+    guess = close and dotted(close) if gathered.is_in_file(path) else close
     return line(gathered.name(path), what(error) + meant(guess), gathered.example(path, example))
-
-
-def _key(variable: str) -> str:
-    return variable.removeprefix(PREFIX).lower().replace(DELIMITER, ".")
-
-
-def _as_toml(example: str) -> str:
-    """`CUSTODY_EDGE__PORT=8400` as it stands in a file."""
-    variable, _, value = example.partition("=")
-    plain = re.fullmatch(r"-?\d+(\.\d+)?", value)
-    return f"{_key(variable)} = {value if plain else chr(34) + value + chr(34)}"
-
-
-def _missing(values: Mapping[str, Any], needs: Collection[Need]) -> Iterator[str]:
-    for server in SERVERS:
-        if server in needs:
-            yield from _unreached(server, _section(values, server))
-    if "registry" in needs and not values.get("registry"):
-        name = setting_name("registry")
-        yield line(name, "is missing", f"{name}=/etc/custody/custody.toml")
-
-
-def _unreached(server: Server, section: Mapping[str, Any]) -> Iterator[str]:
-    """That a server's settings do not say where it is."""
-    if server == "log" and section.get("kind") == "kafka":
-        if not section.get("bootstrap"):
-            name = setting_name(server, "bootstrap")
-            yield line(name, "is missing", _known_names()[name])
-    elif not (section.get("dsn") or section.get("dsn_file")):
-        name = setting_name(server, "dsn")
-        yield line(name, f"is missing, and so is {name}_FILE", f"{name}={DSN_EXAMPLE}")
-
-
-def _misplaced(gathered: _Gathered) -> Iterator[str]:
-    """Settings of the kind of log that is not the one chosen."""
-    section = _section(gathered.values, "log")
-    kind = section.get("kind", "postgres")
-    others, other = (POSTGRES_SETTINGS, "postgres") if kind == "kafka" else (KAFKA_SETTINGS, "kafka")
-    paths = [("log", one) for one in section if one in others]
-    if kind == "postgres":
-        paths += [("embedded", one) for one in _section(gathered.values, "embedded") if one.startswith("kafka_")]
-    for path in paths:
-        fault = f"is for a log of kind {other}, and this one is {kind}"
-        yield line(gathered.name(path), fault, gathered.example(path, f"CUSTODY_LOG__KIND={other}"))
-
-
-def _kafka(settings: Settings, gathered: _Gathered) -> Iterator[str]:
-    """What is wrong with the way to a log on Kafka."""
-    if settings.log.kind == "kafka":
-        for name, fault in faults(settings.log):
-            path = ("log", name)
-            yield line(gathered.name(path), fault, gathered.example(path, _known_names()[setting_name(*path)]))
-
-
-def _files(settings: Settings, needs: Collection[Need]) -> Iterator[str]:
-    """What is wrong with the files that hold the addresses and secrets of the servers needed."""
-    if "log" in needs and settings.log.kind == "kafka":
-        for name, fault in file_faults(settings.log):
-            variable = setting_name("log", name)
-            yield line(variable, fault, _known_names()[variable])
-    for server in settings.databases:
-        if server in needs:
-            try:
-                settings.address(server)
-            except SettingsError as error:
-                yield from error.findings
-
-
-def _unfit(settings: Settings, gathered: _Gathered) -> Iterator[str]:
-    """What production refuses."""
-    if settings.profile is not Profile.PRODUCTION:
-        return
-    for server in SERVERS:
-        if getattr(settings, server).allow_unsafe_server:
-            name = gathered.name((server, "allow_unsafe_server"))
-            yield line(name, "production must not forget what it acknowledged", f"{name}=false")
-    if settings.seed is not None:
-        name = gathered.name(("seed",))
-        yield line(name, "salts of production must not be known: leave it out", f"{setting_name('profile')}=demo")
-    if settings.log.mechanism == "oauthbearer" and settings.log.protocol != "sasl_ssl":
-        name = gathered.name(("log", "protocol"))
-        yield line(name, "shows the token to whoever is on the way, which production refuses", f"{name}=sasl_ssl")
-    provider = settings.whatsapp_cloud
-    if not provider.graph_url.startswith("https://"):
-        name = gathered.name(("whatsapp_cloud", "graph_url"))
-        yield line(name, "is not https, as production demands", "https://graph.facebook.com/v25.0")
-    if any(one.startswith("http://") for one in provider.extra_media_hosts):
-        name = gathered.name(("whatsapp_cloud", "extra_media_hosts"))
-        yield line(name, "has one that is not https, as production demands", "media.example.org")
-
-
-def _known_names() -> dict[str, str]:
-    """Every setting by its variable, with an example."""
-    known: dict[str, str] = {}
-    for path, info in _fields(Settings, ()):
-        name = setting_name(*path)
-        examples = info.examples or [info.default]
-        known[name] = f"{name}={examples[0]}"
-    return known
-
-
-def _fields(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _fields(inner, (*path, name))
-        else:
-            yield (*path, name), info
-
-
-def _sections() -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path[0] for path, _ in _fields(Settings, ()) if len(path) > 1))
-
-
-def _example_in(section: str) -> str:
-    start = setting_name(section)
-    return next((example for name, example in _known_names().items() if name.startswith(start)), f"{start}=...")
-
-
-def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A group of settings as it was given; empty if it is not one."""
-    section = values.get(name)
-    return section if isinstance(section, dict) else {}
-
-
-def _has(table: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    for key in path:
-        if not isinstance(table, dict) or key not in table:
-            return False
-        table = table[key]
-    return True
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from benchmarks.machine import Meter
 from broker import measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.topics import ARCHIVED_STREAMS
-from broker.settings import PostgresSettings, Profile, TelemetrySettings, WorkerSettings
+from broker.settings import Profile, TelemetrySettings, WorkerSettings
+from broker.store_settings import PostgresSettings
 from broker.telemetry import configure_logging
 from broker.workers.archive import Archive
 from broker.workers.deliver import Delivery

@@ -18,7 +18,7 @@ from benchmarks.edge.orders import SEED, ServerOrders
 from benchmarks.edge.real import HOST, account
 from broker.core.ports import EventLog, NewEntry
 from broker.log.postgres import PostgresLog, PostgresLogOptions
-from broker.settings import PostgresSettings
+from broker.store_settings import PostgresSettings
 from connectors.whatsapp_cloud.signature import HEADER
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from broker.core.ports import EventLog
 from broker.http import serve
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.servers import now
-from broker.settings import PostgresSettings, Profile, TelemetrySettings, WorkerSettings
+from broker.settings import Profile, TelemetrySettings, WorkerSettings
+from broker.store_settings import PostgresSettings
 from broker.telemetry import configure_logging
 from broker.workers.deliver import Pulse
 from connectors.whatsapp_cloud import webhook

@@ -171,8 +171,10 @@ async def _applied(tenant: str | None, reader_password_file: Path | None) -> lis
         await context.with_servers(exits, settings)
         steps = await create_topics(settings, specs)
         if reader_password_file is not None and tenant is not None:
-            role = await ensure_tenant_reader(settings, tenant, _password(reader_password_file))
-            steps.append(Step(server="records, blobs", what=f"login {role} is there"))
+            roles = await ensure_tenant_reader(settings, tenant, _password(reader_password_file))
+            for name in dict.fromkeys(roles.values()):
+                servers = ", ".join(server for server, role in roles.items() if role == name)
+                steps.append(Step(server=servers, what=f"login {name} is there"))
     return steps
 
 

@@ -14,7 +14,7 @@ from broker.commands.context import FailedError
 from broker.core.errors import SettingsError
 from broker.core.ports import Finding
 from broker.inspecting import inspect
-from broker.preparing import login_of
+from broker.preparing import passwords_of
 from broker.settings import SERVERS
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def print_findings(found: Sequence[Finding], *, as_json: bool) -> None:
 async def _prepared(*, logins: bool) -> Sequence[Step]:
     settings = context.load(*SERVERS)
     registry = app.registry(settings) if settings.registry is not None else None
-    passwords: dict[str, str] | None = None
-    if logins:
-        passwords = {server: login_of(settings.address(server), server).password for server in settings.databases}
+    passwords = passwords_of(settings) if logins else None
     async with AsyncExitStack() as exits:
         await context.with_servers(exits, settings)
         steps = await app.prepare(settings, registry=registry, passwords=passwords)

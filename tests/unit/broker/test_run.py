@@ -13,7 +13,8 @@ from broker.core.errors import BlobsUnavailableError
 from broker.core.metrics import NoMetrics
 from broker.core.registry import Registry
 from broker.run import Runner
-from broker.settings import PostgresSettings, Settings
+from broker.settings import Settings
+from broker.store_settings import BlobsSettings
 from tests.stage.home import free_ports
 
 
@@ -44,7 +45,7 @@ async def test_a_blob_store_that_does_not_answer_is_not_waited_for() -> None:
     (port,) = free_ports(1)
     dsn = SecretStr(f"postgresql://custody:secret@127.0.0.1:{port}/custody")
     async with AsyncExitStack() as exits:
-        one = runner(Settings(blobs=PostgresSettings(dsn=dsn)), exits)
+        one = runner(Settings(blobs=BlobsSettings(dsn=dsn)), exits)
         for _ in range(2):
             with pytest.raises(BlobsUnavailableError):
                 await one._blobs_if_there()

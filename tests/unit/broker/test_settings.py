@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr
 
+from broker.addresses import DSN_EXAMPLE
 from broker.core.errors import SettingsError
-from broker.settings import DSN_EXAMPLE, LogSettings, Profile, Settings
+from broker.settings import LogSettings, Profile, Settings
 from broker.sources import load, load_file
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Blobs on S3, or on whatever speaks its protocol."""
