@@ -19,6 +19,7 @@ from broker.commands import (
     gap,
     lag,
     log,
+    parity,
     parsing,
     parts,
     registered,
@@ -101,6 +102,7 @@ app.command(rich_help_panel="Run")(running.run)
 app.command(rich_help_panel="Run")(running.simulate)
 app.command(rich_help_panel="Look")(report.report)
 app.command(rich_help_panel="Look")(lag.lag)
+app.command(rich_help_panel="Look")(parity.parity)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
