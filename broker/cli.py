@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from broker import __version__
 from broker.commands import (
     blocked,
+    copy,
     dead,
     gap,
     lag,
@@ -110,6 +111,7 @@ app.command(rich_help_panel="Mend")(replay.replay)
 app.add_typer(topics.commands, name="topics", rich_help_panel="Register")
 app.add_typer(gap.commands, name="gap", rich_help_panel="Mend")
 app.add_typer(log.commands, name="log", rich_help_panel="Mend")
+app.command(rich_help_panel="Mend")(copy.copy)
 app.add_typer(blocked.commands, name="blocked", rich_help_panel="Mend")
 app.add_typer(parts.commands, name="part", rich_help_panel="Mend")
 app.add_typer(registered.tenants, name="tenant", rich_help_panel="Register")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
@@ -21,12 +22,15 @@ from broker.settings import Settings
 from broker.store_settings import OtherStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AsyncExitStack
 
 
 MAIN, OTHER = "main", "other"
 _WHICH = "main, other (the second store of the settings), or a file of settings, whose main store is meant"
+
+Step: TypeAlias = Callable[[int], None]
+"""Is told of so many more that were looked at."""
 
 Left = Annotated[str, typer.Argument(metavar="LEFT", help=f"The first store: {_WHICH}.")]
 Right = Annotated[str, typer.Argument(metavar="RIGHT", help="The second store, likewise.")]
@@ -78,7 +82,7 @@ async def opened(exits: AsyncExitStack, view: Settings) -> OpenStore:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int) -> Iterator[Step]:
     """A bar on standard error, where that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
