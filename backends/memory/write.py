@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from backends.memory.tables import Dead, Gap, Named, Receipt, Target, told_by
 from broker.core.erasure import MADE_GOOD, LossReason, TargetFacts, TargetState, receive, settle
 from broker.core.model import PartState
 from broker.core.ports import Progress
+from broker.core.rows import receipt_outcome
 from broker.core.topics import Stream, split_topic
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
         _share(tables, key, now)
     for tenant, receipt in plan.receipts:
         tables.add_receipt((tenant, receipt.target_id), _kept(receipt), tables.number("receipts"))
-    for tenant, receipt in plan.receipts:
+    for tenant, receipt in [*_unheard(tables, plan), *plan.receipts]:
         if (tenant, receipt.target_id) in tables.targets:
             _receive(tables, (tenant, receipt.target_id), receipt, now)
     for key in affected:
@@ -102,6 +103,20 @@ def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
         facts = _facts(tables, key)
         if facts is not None:
             _move(target, settle(facts), now)
+
+
+def _unheard(tables: Tables, plan: KeepPlan) -> list[tuple[str, ReceiptOutcome]]:
+    """Receipts that came before the targets that this batch names, for commands that this store did not make."""
+    if not plan.targets:
+        return []
+    given = {(tenant, one.target_id, one.attempt) for tenant, one in plan.receipts}
+    return [
+        (tenant, receipt_outcome({**asdict(one), "target_id": target_id}))
+        for (tenant, target_id, _), one in sorted(tables.receipts.items())
+        if (tenant, target_id) in plan.targets
+        and (tenant, target_id, one.attempt) not in given
+        and one.attempt > tables.targets[tenant, target_id].attempt
+    ]
 
 
 def _share(tables: Tables, key: Key, now: datetime) -> None:
@@ -120,7 +135,8 @@ def _share(tables: Tables, key: Key, now: datetime) -> None:
 def _receive(tables: Tables, key: Key, receipt: ReceiptOutcome, now: datetime) -> None:
     target = tables.targets[key]
     refused = sum(attempt < receipt.attempt for attempt in tables.answered[key])
-    _move(target, receive(target.state, receipt, refused_before=refused, now=now), now)
+    decision = receive(target.state, receipt, commands=target.attempt, refused_before=refused, now=now)
+    _move(target, decision, now)
 
 
 def _kept(receipt: ReceiptOutcome) -> Receipt:
@@ -136,6 +152,7 @@ def _kept(receipt: ReceiptOutcome) -> Receipt:
 def _move(target: Target, decision: Decision | None, now: datetime) -> None:
     if decision is not None:
         target.move(decision.state, due_at=decision.due_at, reason=decision.reason, at=now)
+        target.attempt = max(target.attempt, decision.attempt or 0)
 
 
 def _facts(tables: Tables, key: Key) -> TargetFacts | None:

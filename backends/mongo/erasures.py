@@ -65,7 +65,8 @@ async def move(work: Work, moves: Mapping[Ids, Decision], now: datetime) -> None
 
 
 def _moved(decision: Decision, now: datetime) -> Document:
-    return {
+    attempt = {} if decision.attempt is None else {"attempt": decision.attempt}
+    return attempt | {
         "state": decision.state,
         "due_at": None if decision.due_at is None else micros(decision.due_at),
         "reason": decision.reason,
@@ -122,11 +123,16 @@ async def _receive(
         key = (tenant, receipt.target_id)
         if key not in targets:
             continue
-        state = moves[key].state if key in moves else TargetState(targets[key]["state"])
-        refused = sum(attempt < receipt.attempt for attempt in answered.get(key, ()))
-        decision = receive(state, receipt, refused_before=refused, now=now)
+        earlier = moves.get(key)
+        decision = receive(
+            TargetState(targets[key]["state"]) if earlier is None else earlier.state,
+            receipt,
+            commands=max(targets[key]["attempt"], (earlier and earlier.attempt) or 0),
+            refused_before=sum(attempt < receipt.attempt for attempt in answered.get(key, ())),
+            now=now,
+        )
         if decision is not None:
-            moves[key] = decision
+            moves[key] = decision.after(earlier)
     return moves
 
 
@@ -148,8 +154,10 @@ def _settle(
     settled: dict[Ids, Decision] = {}
     for key, target in targets.items():
         state = moves[key].state if key in moves else target["state"]
-        facts = target_facts(standing.get(key, ()), state=state, policy=policy_of(target), commands=target["attempt"])
+        known = moves[key].attempt if key in moves else None
+        commands = max(target["attempt"], known or 0)
+        facts = target_facts(standing.get(key, ()), state=state, policy=policy_of(target), commands=commands)
         decision = None if facts is None else settle(facts)
         if decision is not None:
-            settled[key] = decision
+            settled[key] = decision.after(moves.get(key))
     return settled

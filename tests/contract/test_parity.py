@@ -15,12 +15,12 @@ from backends.memory.rows import MemoryTables
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.records import PostgresRecords
 from backends.postgres.tables import PostgresTables
+from broker.core.model import Record
 from broker.core.parity import Difference
 from broker.parity import Found, Side, Wanted, Watcher, compare
 from tests.kept import Traffic
 from tests.records import TENANT, Desk, target_of
 from tests.stores import as_writer, execute, store_database
-from broker.core.model import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
