@@ -61,11 +61,14 @@ class DualRecords:
         await self.other.keep_act(record)
 
     async def accept_loss(self, loss: Loss, gap: Record) -> None:
-        """In each store from where it stands: one that has kept some of what the log lost since lacks the rest."""
-        for store in (self.main, self.other):
-            own = (await store.progress(loss.log, [loss.place.topic])).get(loss.place, NOTHING_KEPT)
-            if own.next < loss.end:
-                await store.accept_loss(replace(loss, first=max(loss.first, own.next)), gap)
+        """By the one that is behind as it is; by the other from where that stands, if it lacks some of it too."""
+        places = [(await _next(store, loss), store) for store in (self.main, self.other)]
+        known = [await _has(store, gap) for _, store in places]
+        for place, (offset, store) in enumerate(sorted(places, key=lambda one: one[0])):
+            if place == 0 and not any(known):
+                await store.accept_loss(loss, gap)
+            elif offset < loss.end and not await _has(store, gap):
+                await store.accept_loss(replace(loss, first=max(loss.first, offset)), gap)
 
     async def adopt(self, adoption: Adoption) -> None:
         await self.main.adopt(adoption)
@@ -134,6 +137,14 @@ class DualRecords:
     async def close(self) -> None:
         await self.main.close()
         await self.other.close()
+
+
+async def _next(store: RecordStore, loss: Loss) -> int:
+    return (await store.progress(loss.log, [loss.place.topic])).get(loss.place, NOTHING_KEPT).next
+
+
+async def _has(store: RecordStore, record: Record) -> bool:
+    return await store.record(record.envelope.tenant, record.envelope.record_id) is not None
 
 
 def behind(ours: Progress, theirs: Progress) -> Progress:
