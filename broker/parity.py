@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from broker.comparable import Selection, rows
+from broker.comparable import Selection, grouped, rows
 from broker.core.errors import ObjectGoneError
 from broker.core.parity import KINDS, Difference, Kind, Root, merged, respects
 from broker.core.ports import BlobStore
@@ -17,11 +17,12 @@ from broker.core.ports.tables import TableSnapshot
 from broker.core.tables import PARTS, RECORDS, TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from broker.core.parity import Blob, Compared
 
 _TABLES = {"records": RECORDS, "parts": PARTS, "targets": TARGETS}
+_ROWS_AT_ONCE = 200
 _BLOBS_AT_ONCE = 4
 
 
@@ -129,13 +130,10 @@ class _Comparing:
             rows(self.kind, side.snapshot, self.found.tenant, self.wanted.selection, after=self.stand.after)
             for side in (self.left, self.right)
         )
-        group: list[tuple[Compared | None, Compared | None]] = []
-        async for pair in merged(ours, theirs, lambda one: one.key):
-            group.append(pair)
-            if len(group) == _BLOBS_AT_ONCE:
-                await self._take(group)
-                group = []
-        await self._take(group)
+        at_once = _BLOBS_AT_ONCE if self.kind == "parts" else _ROWS_AT_ONCE
+        pairs: AsyncIterator[tuple[Compared | None, Compared | None]] = merged(ours, theirs, lambda one: one.key)
+        async for group in grouped(pairs, at_once):
+            await self._take(group)
 
     async def _take(self, group: list[tuple[Compared | None, Compared | None]]) -> None:
         checks = await asyncio.gather(*(self._blob_faults(*pair) for pair in group))
