@@ -93,8 +93,8 @@ class Copier:
 
     async def rows(self, tenant: str) -> None:
         """A tenant's rows, table by table; `renumber` the store when all are through."""
-        async with self.right.snapshot() as right:
-            for table in TABLES:
+        for table in TABLES:
+            async with self.right.snapshot() as right:
                 await _TableCopy(self, table, tenant).run(self._both(right, table, tenant))
 
     async def blobs(self, tenant: str) -> None:

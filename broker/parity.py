@@ -17,9 +17,10 @@ from broker.core.ports.tables import TableSnapshot
 from broker.core.tables import PARTS, RECORDS, TARGETS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from broker.core.parity import Blob, Compared
+    from broker.core.tables import Key
 
 _TABLES = {"records": RECORDS, "parts": PARTS, "targets": TARGETS}
 _ROWS_AT_ONCE = 200
@@ -79,6 +80,11 @@ class Found:
         """Whether nothing differs."""
         return self.differences == 0
 
+    @property
+    def rows(self) -> int:
+        """How many of either side were compared, whichever are more."""
+        return sum(max(one.left.rows, one.right.rows) for one in self.kinds.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
@@ -131,7 +137,7 @@ class _Comparing:
             for side in (self.left, self.right)
         )
         at_once = _BLOBS_AT_ONCE if self.kind == "parts" else _ROWS_AT_ONCE
-        pairs: AsyncIterator[tuple[Compared | None, Compared | None]] = merged(ours, theirs, lambda one: one.key)
+        pairs = merged(ours, theirs, _key_of)
         async for group in grouped(pairs, at_once):
             await self._take(group)
 
@@ -207,6 +213,10 @@ async def _roots(side: Side, tenant: str, selection: Selection) -> Mapping[str, 
         async for row in rows(kind, side.snapshot, tenant, selection):
             roots[row.conversation] = roots.get(row.conversation, Root()).over(kind, row)
     return roots
+
+
+def _key_of(row: Compared) -> Key:
+    return row.key
 
 
 def _hex(roots: Mapping[str, Root], name: str) -> str:

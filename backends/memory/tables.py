@@ -13,6 +13,7 @@ from broker.core.erasure import ANSWERED, TargetState
 from broker.core.model import PartOutcome, PartState, Record
 from broker.core.plan import DeadKey, DeadRow, PartRow, RecordRow, TallyKey, TargetRow
 from broker.core.ports import Progress
+from broker.core.standing import Ending, Standing
 from broker.core.topics import TopicPartition, split_topic
 
 Key: TypeAlias = tuple[str, str]
@@ -159,6 +160,21 @@ class Tables:
         kept = (one for one in results if one.outcome.state == PartState.KEPT)
         return next(kept, results[0] if results else None)
 
+    def standing(self, part: Named) -> Standing:
+        """A part with the result that counts, as the rules take it."""
+        result, row = self.result_of(part), part.part
+        return Standing(
+            tenant=row.tenant,
+            record_id=row.record_id,
+            number=row.number,
+            media_kind=row.media_kind,
+            origin_id=row.origin_id,
+            fingerprint=row.fingerprint,
+            target_id=row.target_id,
+            named_at=part.kept_at,
+            ending=None if result is None else _ending(result),
+        )
+
     def is_kept(self, part: Named) -> bool:
         """Whether the bytes of a part are kept."""
         result = self.result_of(part)
@@ -168,3 +184,15 @@ class Tables:
         """The parts that name a target, in the order they were kept."""
         tenant, target_id = target
         return [one for one in self.parts.values() if (one.part.tenant, one.part.target_id) == (tenant, target_id)]
+
+
+def _ending(result: Result) -> Ending:
+    outcome = result.outcome
+    return Ending(
+        order=result.order,
+        state=outcome.state,
+        reason=None if outcome.reason is UNSET else outcome.reason,
+        witnessed=outcome.witnessed,
+        shared=result.shared,
+        kept_at=result.kept_at,
+    )

@@ -6,10 +6,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from backends.memory.tables import Dead, Gap, Named, Receipt, Target, told_by
-from broker.core.erasure import MADE_GOOD, LossReason, TargetFacts, TargetState, receive, settle
+from broker.core.erasure import MADE_GOOD, TargetFacts, receive, settle
 from broker.core.model import PartState
 from broker.core.ports import Progress
 from broker.core.rows import receipt_outcome
+from broker.core.standing import target_facts
 from broker.core.topics import Stream, split_topic
 
 if TYPE_CHECKING:
@@ -156,21 +157,10 @@ def _move(target: Target, decision: Decision | None, now: datetime) -> None:
 
 
 def _facts(tables: Tables, key: Key) -> TargetFacts | None:
-    naming = tables.naming(key)
-    if not naming:
-        return None
-    results = [one for part in naming if (one := tables.result_of(part)) is not None]
-    lost = [one.outcome for one in results if one.outcome.state != PartState.KEPT]
-    gone = [one for one in lost if one.reason == LossReason.GONE]
     target = tables.targets[key]
-    return TargetFacts(
-        state=TargetState(target.state),
-        parts=len(naming),
-        kept=len(results) - len(lost),
-        lost=len(lost),
-        gone=len(gone),
-        witnessed=any(one.witnessed for one in gone),
-        settled_at=max([one.kept_at for one in naming] + [one.kept_at for one in results]),
+    return target_facts(
+        [tables.standing(one) for one in tables.naming(key)],
+        state=target.state,
         policy=target.row.policy,
         commands=target.attempt,
     )

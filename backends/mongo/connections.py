@@ -67,6 +67,7 @@ class Database:
         self._driver = driver_of(options.driver)
         self._client: Client | None = None
         self._address = ""
+        self._connecting = asyncio.Lock()
         self._is_stale = False
         self._is_closed = False
         self._was_open = False
@@ -177,7 +178,7 @@ class Database:
         """Ends a session, and rolls back what was not committed in it; the server does so by itself later."""
         with suppress(*DRIVER_ERRORS):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await session.end_session()
+                await self._driver.finish(session.end_session())
 
     def _work(self, client: Client, session: Session | None) -> Work:
         database = client.get_default_database()
@@ -185,16 +186,17 @@ class Database:
 
     async def _connected(self) -> Client:
         """The client, for the address as it is now; made anew where the old one did not reach anybody."""
-        if self._is_closed:
-            raise StoreUnavailableError("the store is closed: open it again")
-        if self._client is not None and not self._is_stale:
-            return self._client
-        address = self._uri if isinstance(self._uri, str) else self._asked()
-        self._is_stale = False
-        if self._client is None or address != self._address:
+        async with self._connecting:
+            if self._is_closed:
+                raise StoreUnavailableError("the store is closed: open it again")
+            address = self._asked() if self._client is None or self._is_stale else self._address
+            self._is_stale = False
+            if self._client is not None and address == self._address:
+                return self._client
             await self._drop()
-            self._client, self._address = self._made(address), address
-        return self._client
+            client = await self._made(address)
+            self._client, self._address = client, address
+            return client
 
     def _asked(self) -> str:
         try:
@@ -204,31 +206,38 @@ class Database:
                 raise
         raise StoreUnavailableError("the store's address can't be read or used; mend it, or try again later")
 
-    def _made(self, address: str) -> Client:
-        options = self._options
-        patience, command = int(options.connect_timeout_seconds * 1000), int(options.command_timeout_seconds * 1000)
+    async def _made(self, address: str) -> Client:
         with suppress(ConfigurationError, ValueError, TypeError):  # what they say may quote the password
-            client = self._driver.client(
-                address,
-                {
-                    "appname": "custody-records",
-                    "maxPoolSize": options.connections,
-                    "waitQueueTimeoutMS": command,
-                    "serverSelectionTimeoutMS": patience,
-                    "connectTimeoutMS": patience,
-                    "socketTimeoutMS": command,
-                    "w": "majority",
-                    "journal": True,
-                    "wTimeoutMS": command,
-                    "readConcernLevel": "majority",
-                    "readPreference": "primary",
-                },
-            )
-            client.get_default_database()
-            return client
+            client = self._driver.client(address, self._client_options())
+            if await self._names_a_database(client):
+                return client
         if self._was_open:
             raise StoreUnavailableError("the store's address can't be read or used; mend it, or try again later")
         raise SettingsError([f"the store's address: not one that MongoDB understands; for example {_EXAMPLE}"])
+
+    def _client_options(self) -> dict[str, object]:
+        options = self._options
+        patience, command = int(options.connect_timeout_seconds * 1000), int(options.command_timeout_seconds * 1000)
+        return {
+            "appname": "custody-records",
+            "maxPoolSize": options.connections,
+            "waitQueueTimeoutMS": command,
+            "serverSelectionTimeoutMS": patience,
+            "connectTimeoutMS": patience,
+            "socketTimeoutMS": command,
+            "w": "majority",
+            "journal": True,
+            "wTimeoutMS": command,
+            "readConcernLevel": "majority",
+            "readPreference": "primary",
+        }
+
+    async def _names_a_database(self, client: Client) -> bool:
+        with suppress(ConfigurationError):
+            client.get_default_database()
+            return True
+        await self._driver.close(client)
+        return False
 
     async def _drop(self) -> None:
         client, self._client = self._client, None

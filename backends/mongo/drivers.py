@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 if TYPE_CHECKING:
@@ -79,7 +80,18 @@ class PyMongoDriver:
         return await collection.aggregate(pipeline, session=session, allowDiskUse=True)
 
     async def finish(self, work: Awaitable[T]) -> T:
-        return await work
+        task = asyncio.current_task()
+        before = 0 if task is None else task.cancelling()
+        error: PyMongoError | None = None
+        try:
+            result = await work
+        except PyMongoError as found:
+            error = found
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError  # the driver may take it for a failure of its own, or not notice
+        if error is not None:
+            raise error
+        return result
 
 
 class MotorDriver:

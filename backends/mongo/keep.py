@@ -17,7 +17,7 @@ from backends.mongo.errors import ConflictError
 from broker.core import rows
 from broker.core.errors import StoreUnavailableError
 from broker.core.losses import plan_loss
-from broker.core.plan import log_of, lookup, place_of, plan_keep
+from broker.core.plan import brief_lookup, log_of, lookup, place_of, plan_keep
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.tables import DEAD_LETTERS, PROGRESS
@@ -41,10 +41,15 @@ _EXISTING = (
 )
 
 
-async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime) -> Sequence[Answer]:
-    """Keeps a batch within a transaction. `ConflictError`: nothing may be committed."""
-    log, wanted = log_of(batch), lookup(batch)
+async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime, *, in_hope: bool) -> Sequence[Answer]:
+    """Keeps a batch within a transaction. `ConflictError`: nothing may be committed.
+
+    `in_hope` that all records are new, it does not look for them: one that is there is a conflict then.
+    """
+    log, wanted = log_of(batch), brief_lookup(batch)
     progress = await _read_progress(work, log, wanted.partitions)
+    if not (in_hope and work.is_atomic) or _has_replays(batch, progress):
+        wanted = lookup(batch)
     dead = await work.by_id("dead_letters", [dead_id(log, key) for key in sorted(wanted.dead)], DEAD_LETTERS.columns)
     existing = await _find_existing(work, wanted.record_ids)
     if not work.is_atomic:
@@ -54,6 +59,10 @@ async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime) -> Seq
     if plan.progress:
         await _carry_out(work, log, plan, now, {key: _gap_of(one) for key, one in open_dead.items()})
     return plan.answers
+
+
+def _has_replays(batch: Sequence[Arrived], progress: dict[TopicPartition, Progress]) -> bool:
+    return any(offset < progress.get(place, NOTHING_KEPT).next for place, offset in map(place_of, batch))
 
 
 def _without_leftovers(
@@ -88,40 +97,32 @@ async def _carry_out(work: Work, log: str, plan: KeepPlan, now: datetime, gaps: 
     if work.is_atomic:
         await work.write("progress", moves)
     await _insert_records(work, plan.rows)
+    for name, documents in _added(plan, log, now):
+        await work.insert_absent(name, documents)
     gaps = gaps | {one.key: (one.tenant, one.gap_record_id) for one in plan.dead}
-    for name, requests in _writes(plan, log, now, [gaps[key] for key in plan.settled if key in gaps]):
-        await work.write(name, requests, ordered=True)
+    closed = [gaps[key] for key in plan.settled if key in gaps]
+    await work.write("gaps", [_set(key_id(key), {"state": "closed"}) for key in closed])
+    settled = [_set(dead_id(log, key), {"state": "settled"}) for key in plan.settled]
+    await work.write("dead_letters", [*(_retried(one, log) for one in plan.retried), *settled], ordered=True)
+    tallies = documents_of("tallies", rows.TALLY_COLUMNS, rows.tally_values(plan, log))
+    await work.write("tallies", list(map(_counted, tallies)))
     await _insert_results(work, plan, now)
     await erasures.settle_targets(work, plan, now)
     if not work.is_atomic:
         await work.write("progress", moves)
 
 
-def _writes(
-    plan: KeepPlan, log: str, now: datetime, closed: Sequence[tuple[str, str]]
-) -> Iterator[tuple[str, list[UpdateOne]]]:
-    """What is added unless it is there, and what changes, by collection."""
-    parts = documents_of("parts", rows.PART_COLUMNS, (rows.part_values(part, now) for part in plan.parts))
-    yield "parts", list(map(unless_there, parts))
-    targets = [rows.target_values(one, now) for one in plan.targets.values()]
-    yield "targets", list(map(unless_there, documents_of("targets", rows.TARGET_COLUMNS, targets, **_NEW_TARGET)))
-    unseen = documents_of("unseen", rows.UNSEEN_COLUMNS, rows.unseen_values(plan))
-    yield "unseen", list(map(unless_there, unseen))
-    gaps = documents_of("gaps", rows.GAP_COLUMNS, rows.gap_values(plan), state="open")
-    yield "gaps", [*map(unless_there, gaps), *(_set(key_id(key), {"state": "closed"}) for key in closed)]
-    dead = documents_of("dead_letters", rows.DEAD_COLUMNS, rows.dead_values(plan, log), state="open")
-    retried = [_retried(one, log) for one in plan.retried]
-    settled = [_set(dead_id(log, key), {"state": "settled"}) for key in plan.settled]
-    yield "dead_letters", [*map(unless_there, dead), *retried, *settled]
-    yield "tallies", list(map(_counted, documents_of("tallies", rows.TALLY_COLUMNS, rows.tally_values(plan, log))))
+def _added(plan: KeepPlan, log: str, now: datetime) -> Iterator[tuple[str, list[Document]]]:
+    """What is added unless it is there, by collection."""
+    yield "parts", documents_of("parts", rows.PART_COLUMNS, (rows.part_values(part, now) for part in plan.parts))
+    targets = (rows.target_values(one, now) for one in plan.targets.values())
+    yield "targets", documents_of("targets", rows.TARGET_COLUMNS, targets, **_NEW_TARGET)
+    yield "unseen", documents_of("unseen", rows.UNSEEN_COLUMNS, rows.unseen_values(plan))
+    yield "gaps", documents_of("gaps", rows.GAP_COLUMNS, rows.gap_values(plan), state="open")
+    yield "dead_letters", documents_of("dead_letters", rows.DEAD_COLUMNS, rows.dead_values(plan, log), state="open")
 
 
 _NEW_TARGET: Document = {"state": "waiting", "reason": None, "due_at": None, "attempt": 0}
-
-
-def unless_there(document: Document) -> UpdateOne:
-    """Adds a document; one that is there stays as it is."""
-    return UpdateOne({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
 
 
 def _set(document_id: str, values: Document) -> UpdateOne:
@@ -156,7 +157,7 @@ async def _insert_records(work: Work, planned: Sequence[RecordRow]) -> None:
     documents = documents_of("records", rows.RECORD_COLUMNS, values)
     if work.is_atomic:
         await work.insert("records", documents)
-    elif await work.insert_missing("records", documents) < len(documents):
+    elif await work.insert_absent("records", documents) < len(documents):
         await _check_own(work, documents)
 
 
@@ -209,20 +210,20 @@ async def adopt(work: Work, adoption: Adoption, now: datetime) -> None:
     if plan.progress:
         await _carry_out(work, old, plan, now, {})
     begins = [_begun(new, place, tenant, offset) for place, offset in sorted(adoption.starts.items())]
-    await work.write("progress", begins)
+    await work.insert_absent("progress", begins)
     succeeding = [{"log": {"$in": [old, new]}}, {"successor": {"$in": [old, new]}}]
     chosen = {"$cond": [{"$eq": ["$log", {"$literal": new}]}, None, {"$literal": new}]}
     await work.update("progress", {"tenant": tenant, "$or": succeeding}, [{"$set": {"successor": chosen}}])
 
 
-def _begun(log: str, place: TopicPartition, tenant: str, offset: int) -> UpdateOne:
+def _begun(log: str, place: TopicPartition, tenant: str, offset: int) -> Document:
     values = rows.progress_values(place, NOTHING_KEPT, log)
     (made,) = documents_of("progress", rows.PROGRESS_COLUMNS, [values], tenant=tenant, successor=None)
-    return unless_there(made | {"start_offset": offset, "next_offset": offset})
+    return made | {"start_offset": offset, "next_offset": offset}
 
 
 async def keep_act(work: Work, row: RecordRow) -> None:
     """Keeps an operator's act; the same act again changes nothing."""
     number = await work.next_number("records") << ROW_BITS
-    (act,) = documents_of("records", rows.RECORD_COLUMNS, [rows.record_values(row, number)])
-    await work.write("records", [unless_there(act)])
+    values = [rows.record_values(row, number)]
+    await work.insert_absent("records", documents_of("records", rows.RECORD_COLUMNS, values))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from backends.mongo.connections import Uri
     from backends.mongo.drivers import Document
+    from backends.mongo.work import Work
     from broker.core.model import Record
     from broker.core.ports import (
         Adoption,
@@ -49,6 +50,9 @@ _RECORDS_AT_ONCE = 50
 _PARTS_AT_ONCE = 50
 """So few, since whoever hashes their blobs takes long, and what is read meanwhile is of the moment it is read at."""
 _ROWS_AT_ONCE = 1000
+_SEEN_BEFORE = frozenset({"duplicate", "variant"})
+_CAUTIOUS_BATCHES = 20
+"""Providers seldom deliver twice, but then often many in a row."""
 
 
 class MongoRecords:
@@ -62,6 +66,8 @@ class MongoRecords:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._caution = 0
+        """For so many batches more, records are looked for before they are inserted."""
 
     @classmethod
     async def open(cls, uri: Uri, *, clock: Clock, options: MongoOptions | None = None) -> Self:
@@ -75,7 +81,16 @@ class MongoRecords:
         if not batch:
             return ()
         _check_sizes(one.record for one in batch)
-        return await self._database.transact(lambda work: keep.keep_batch(work, batch, self._clock()))
+        hopes = iter([self._caution == 0])
+
+        async def work(one: Work) -> Sequence[Answer]:
+            return await keep.keep_batch(one, batch, self._clock(), in_hope=next(hopes, False))
+
+        self._caution = max(0, self._caution - 1)
+        answers = await self._database.transact(work)
+        if any(one.outcome in _SEEN_BEFORE for one in answers):
+            self._caution = _CAUTIOUS_BATCHES
+        return answers
 
     async def accept_loss(self, loss: Loss, gap: Record) -> None:
         await self._database.transact(lambda work: keep.accept_loss(work, loss, gap, self._clock()))

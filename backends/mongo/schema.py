@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backends.mongo.steps import known_version
 from broker.core.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -11,13 +12,11 @@ if TYPE_CHECKING:
 
     from backends.mongo.drivers import Document
 
-VERSION = 1
-
 
 def check_version(versions: Sequence[Document]) -> None:
     """Refuses any other schema."""
-    version = max((int(one["version"]) for one in versions), default=0)
-    if version < VERSION:
+    version, known = max((int(one["version"]) for one in versions), default=0), known_version()
+    if version < known:
         raise SchemaError("the record store is older than this version of Custody: run custody init")
-    if version > VERSION:
+    if version > known:
         raise SchemaError("the record store is newer than this version of Custody knows: upgrade Custody")

@@ -102,9 +102,17 @@ class Work:
         if documents:
             await self._guard(self._insert(name, documents), name)
 
-    async def insert_missing(self, name: str, documents: Sequence[Document]) -> int:
-        """Adds the documents whose ids are not there; how many. Outside of transactions alone."""
-        return await self._guard(self._insert_missing(name, documents), name) if documents else 0
+    async def insert_absent(self, name: str, documents: Sequence[Document]) -> int:
+        """Adds the documents whose ids are not there; how many."""
+        if not documents:
+            return 0
+        if not self.is_atomic or self._session is None:
+            return await self._guard(self._insert_missing(name, documents), name)
+        # A duplicate would end the transaction, and an upsert asks for the right to change what is there.
+        there = {one["_id"] for one in await self.by_id(name, [one["_id"] for one in documents], ("_id",))}
+        absent = [one for one in documents if one["_id"] not in there]
+        await self.insert(name, absent)
+        return len(absent)
 
     async def write(self, name: str, requests: Sequence[UpdateOne], *, ordered: bool = False) -> int:
         """Carries updates out; how many found their document."""

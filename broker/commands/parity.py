@@ -15,6 +15,7 @@ import typer
 from broker import parity as comparing
 from broker.commands import context, output, stores
 from broker.commands.context import FailedError, UsageError
+from broker.core.errors import StoreUnavailableError
 from broker.findings import line
 from broker.parity import Found, Side, Wanted, Watcher
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from broker.core.parity import Root
-    from broker.settings import Settings
 
 DIFFERENT = 4
 _SAVE_SECONDS = 2.0
@@ -83,20 +83,31 @@ def parity(  # noqa: PLR0913, PLR0917 - options of the command line
 
 
 async def _compared(views: stores.Views, tenant: str | None, wanted: Wanted, saved: _Saved) -> None:
+    """Goes on with later snapshots where a store does not keep one for long enough, as MongoDB does not."""
     async with AsyncExitStack() as exits:
-        left, right = [await _side(exits, view) for view in (views.left, views.right)]
+        both = [await stores.opened(exits, view) for view in (views.left, views.right)]
+        stood = -1
+        while True:
+            try:
+                return await _on_snapshots(both, tenant, wanted, saved)
+            except StoreUnavailableError:
+                if saved.rows <= stood:
+                    raise
+                stood = saved.rows
+
+
+async def _on_snapshots(both: Sequence[stores.OpenStore], tenant: str | None, wanted: Wanted, saved: _Saved) -> None:
+    async with AsyncExitStack() as exits:
+        left, right = [
+            Side(snapshot=await exits.enter_async_context(one.tables.snapshot()), blobs=one.blobs) for one in both
+        ]
         for name in [tenant] if tenant is not None else await comparing.tenants(left, right):
             found = saved.found.setdefault(name, Found(tenant=name))
             if found.is_done:
                 continue
             with stores.progress(name, await comparing.amount(left, name)) as step:
-                step(max(sum(one.left.rows for one in found.kinds.values()), 0))
+                step(found.rows)
                 await comparing.compare(left, right, wanted, found, Watcher(step=step, save=saved.save))
-
-
-async def _side(exits: AsyncExitStack, view: Settings) -> Side:
-    store = await stores.opened(exits, view)
-    return Side(snapshot=await exits.enter_async_context(store.tables.snapshot()), blobs=store.blobs)
 
 
 class _State(msgspec.Struct):
@@ -128,6 +139,11 @@ class _Saved:
             fault = f"{path}: was saved by a run with other stores or options"
             raise UsageError(line("--resume", fault, "the same command again, or another file"))
         return cls(path, asked, state.found)
+
+    @property
+    def rows(self) -> int:
+        """How many were compared so far."""
+        return sum(one.rows for one in self.found.values())
 
     def save(self) -> None:
         """Replaces the file, so that it is never there by half."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
 
 from backends.mongo.connections import MongoOptions
@@ -13,15 +12,20 @@ from backends.mongo.records import MongoRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_second import SecondStoreContract
 from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
+from tests.mongo_servers import as_writer
 from tests.mongo_stores import DRIVERS, administered, mongo_database
 from tests.records import TENANT, Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    import pytest
+
     from backends.mongo.drivers import DriverName
+    from tests.mongo_servers import SharedMongo
 
 
 @dataclass
@@ -46,11 +50,11 @@ class MongoBench:
 
 
 @pytest_asyncio.fixture(params=DRIVERS)
-async def bench(mongo_server, seed: int, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def bench(mongo_server: SharedMongo, seed: int, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     driver: DriverName = request.param
     async with mongo_database(mongo_server) as uri:
         desk = Desk(seed)
-        store = await MongoRecords.open(uri, clock=desk.time, options=MongoOptions(driver=driver))
+        store = await MongoRecords.open(as_writer(uri), clock=desk.time, options=MongoOptions(driver=driver))
         yield MongoBench(desk, store, uri)
         await store.close()
 
@@ -80,4 +84,8 @@ class TestMongoGaps(GapContract):
 
 
 class TestMongoSuccession(SuccessionContract):
+    pass
+
+
+class TestMongoAsSecond(SecondStoreContract):
     pass
