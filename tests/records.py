@@ -197,7 +197,9 @@ class Desk:
     def act(self, name: str = "redrive") -> Record:
         """Something that an operator did."""
         salt = self.random.randbytes(identity.SALT_BYTES)
-        return self._made(Kind.ACT, name, (self._number(12),), ACT_ENCODING, canonical({"salt": salt, "why": "a test"}), salt)
+        return self._made(
+            Kind.ACT, name, (self._number(12),), ACT_ENCODING, canonical({"salt": salt, "why": "a test"}), salt
+        )
 
     # --- entries of the log ---
 
