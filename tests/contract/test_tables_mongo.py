@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pytest
 import pytest_asyncio
 
 from backends.mongo.connections import MongoOptions
@@ -18,6 +17,8 @@ from tests.records import Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    import pytest
 
     from tests.mongo_servers import SharedMongo
 
