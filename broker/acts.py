@@ -40,6 +40,7 @@ class Action(StrEnum):
     REFETCH = "refetch"
     ACCEPT_LOSS = "accept_loss"
     ADOPT_LOG = "adopt_log"
+    COPY = "copy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,11 @@ from broker.core.topics import ACCOUNTED_STREAMS, topic_name
 from broker.discretion import LOGS
 from broker.findings import line
 from broker.live_registry import LiveRegistry
+from broker.opening import open_blobs, open_records
 from broker.own_servers import embedded
 from broker.preparing import prepare, topics_of
 from broker.registry import load_registry
-from broker.servers import bootstrap, now, open_blobs, open_log, open_records, open_tables, open_topics
+from broker.servers import bootstrap, now, open_log, open_tables, open_topics
 from broker.settings import Settings, setting_name
 from broker.sources import load_file
 from connectors.whatsapp_cloud import webhook

@@ -15,10 +15,12 @@ from typer.exceptions import TyperException
 from broker import __version__
 from broker.commands import (
     blocked,
+    copy,
     dead,
     gap,
     lag,
     log,
+    parity,
     parsing,
     parts,
     registered,
@@ -101,6 +103,7 @@ app.command(rich_help_panel="Run")(running.run)
 app.command(rich_help_panel="Run")(running.simulate)
 app.command(rich_help_panel="Look")(report.report)
 app.command(rich_help_panel="Look")(lag.lag)
+app.command(rich_help_panel="Look")(parity.parity)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
@@ -108,6 +111,7 @@ app.command(rich_help_panel="Mend")(replay.replay)
 app.add_typer(topics.commands, name="topics", rich_help_panel="Register")
 app.add_typer(gap.commands, name="gap", rich_help_panel="Mend")
 app.add_typer(log.commands, name="log", rich_help_panel="Mend")
+app.command(rich_help_panel="Mend")(copy.copy)
 app.add_typer(blocked.commands, name="blocked", rich_help_panel="Mend")
 app.add_typer(parts.commands, name="part", rich_help_panel="Mend")
 app.add_typer(registered.tenants, name="tenant", rich_help_panel="Register")

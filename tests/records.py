@@ -197,7 +197,9 @@ class Desk:
     def act(self, name: str = "redrive") -> Record:
         """Something that an operator did."""
         salt = self.random.randbytes(identity.SALT_BYTES)
-        return self._made(Kind.ACT, name, (self._number(12),), ACT_ENCODING, canonical({"why": "a test"}), salt)
+        return self._made(
+            Kind.ACT, name, (self._number(12),), ACT_ENCODING, canonical({"salt": salt, "why": "a test"}), salt
+        )
 
     # --- entries of the log ---
 
@@ -223,7 +225,7 @@ class Desk:
         place = TopicPartition(topic_name(self.tenant, stream_of(record)), partition)
         salt = self.random.randbytes(identity.SALT_BYTES)
         native = (self.log, place.topic, str(partition), str(self.ends[place]))
-        gap = self._made(Kind.GAP, "dead", native, ACT_ENCODING, canonical({"code": "unstorable"}), salt)
+        gap = self._made(Kind.GAP, "dead", native, ACT_ENCODING, canonical({"code": "unstorable", "salt": salt}), salt)
         return Arrived(
             record=self._placed(gap, place),
             event_id=record.envelope.record_id,

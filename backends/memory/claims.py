@@ -19,7 +19,7 @@ def claim_due(tables: Tables, *, now: datetime, limit: int, lease: timedelta) ->
     """Claims targets; one with a part whose fate is open, or none whose bytes are kept, goes back."""
     for target in tables.targets.values():
         if _is_expired(target, now):
-            target.state, target.due_at, target.reason = TargetState.EXPIRED, None, target.reason or PAST_DEADLINE
+            target.move(TargetState.EXPIRED, reason=target.reason or PAST_DEADLINE, at=now)
     return [one for key in _due(tables, now)[:limit] if (one := _claim(tables, key, now, lease)) is not None]
 
 
@@ -43,9 +43,9 @@ def _claim(tables: Tables, key: Key, now: datetime, lease: timedelta) -> Claimed
     target, naming, tenant = tables.targets[key], tables.naming(key), key[0]
     known = all((tenant, one.part.record_id) in tables.records and tables.result_of(one) for one in naming)
     if not known or not any(tables.is_kept(one) for one in naming):
-        target.state, target.due_at, target.reason = TargetState.WAITING, None, None
+        target.move(TargetState.WAITING, at=now)
         return None
-    target.state, target.due_at, target.reason = TargetState.COMMANDED, now + lease, None
+    target.move(TargetState.COMMANDED, due_at=now + lease, at=now)
     target.attempt += 1
     command = _command(target, sorted({one.part.record_id for one in naming}), now)
     return ClaimedTarget(command=command, conversation=target.row.conversation)

@@ -63,7 +63,7 @@ class MemoryRecords:
         row = record_row(
             record, record_id=record_id, variant_of=None, worker_made=False, keep_seq=0, kept_at=self.clock()
         )
-        self.tables.records.setdefault((record.envelope.tenant, record_id), row)
+        self.tables.add_record(row)
 
     async def accept_loss(self, loss: Loss, gap: Record) -> None:
         now, envelope = self.clock(), gap.envelope
@@ -180,9 +180,9 @@ class MemoryRecords:
         blocked = [one for one in wanted if one is not None and one.state == TargetState.BLOCKED]
         for target in blocked:
             if any(self.tables.is_kept(one) for one in self.tables.naming((tenant, target.row.target_id))):
-                target.state, target.due_at, target.reason = TargetState.DUE, self.clock(), None
+                target.move(TargetState.DUE, due_at=self.clock(), at=self.clock())
             else:
-                target.state, target.due_at, target.reason = TargetState.RESIDUE, None, "part_lost"
+                target.move(TargetState.RESIDUE, reason="part_lost", at=self.clock())
         return len(blocked)
 
     async def accept_gone(self, tenant: str, target_ids: Sequence[str]) -> int:
@@ -191,7 +191,7 @@ class MemoryRecords:
             target, naming = self.tables.targets.get((tenant, target_id)), self.tables.naming((tenant, target_id))
             if target is None or target.state != TargetState.BLOCKED or not all(map(self.tables.result_of, naming)):
                 continue
-            target.state, target.due_at, target.reason = TargetState.ALREADY_GONE, None, "accepted"
+            target.move(TargetState.ALREADY_GONE, reason="accepted", at=self.clock())
             count += 1
         return count
 
@@ -219,11 +219,11 @@ class MemoryRecords:
                 tenant=tenant,
                 cause=cause,
                 record_id=record_id,
-                account=record.envelope.account,
-                stream=tally.stream_of(record),
-                at=record.arrival.received_at,
+                account=told.account,
+                stream=told.stream,
+                at=told.received_at,
             )
-            for record_id, cause, record in tally.open_gaps(self.tables, tenant)
+            for record_id, cause, told in tally.open_gaps(self.tables, tenant)
         ]
         for gap in sorted(found, key=lambda one: (one.cause, one.at, one.record_id)):
             yield gap

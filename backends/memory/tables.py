@@ -9,17 +9,19 @@ from typing import TypeAlias
 
 from msgspec import UNSET
 
-from broker.core.erasure import TargetState
+from broker.core.erasure import ANSWERED, TargetState
 from broker.core.model import PartOutcome, PartState, Record
 from broker.core.plan import DeadKey, DeadRow, PartRow, RecordRow, TallyKey, TargetRow
 from broker.core.ports import Progress
 from broker.core.standing import Ending, Standing
-from broker.core.topics import TopicPartition
+from broker.core.topics import TopicPartition, split_topic
 
 Key: TypeAlias = tuple[str, str]
 """Tenant, then record id or target id."""
 DeliveryKey: TypeAlias = tuple[str, str, bytes, int]
 """Tenant, record id as delivered, fingerprint, number of the part: what a result is addressed to."""
+TallyPlace: TypeAlias = tuple[str, TopicPartition, TallyKey]
+"""The log, the partition whose rows the count was kept with, and what is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,51 +52,107 @@ class Target:
     """A target and where it stands."""
 
     row: TargetRow
+    changed_at: datetime
     state: TargetState = TargetState.WAITING
     due_at: datetime | None = None
     reason: str | None = None
     attempt: int = 0
 
+    def move(
+        self, state: TargetState, *, at: datetime, due_at: datetime | None = None, reason: str | None = None
+    ) -> None:
+        """To another state."""
+        self.state, self.due_at, self.reason, self.changed_at = state, due_at, reason, at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a deletion command came to."""
+
+    attempt: int
+    outcome: str
+    evidence: str
+    witnessed: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who told of something missing: an entry's account, stream and time."""
+
+    account: str
+    stream: str
+    received_at: datetime
+
+
+def told_by(record: Record) -> Told:
+    """What a record tells of where and when it came; without a place in the log it has no stream."""
+    position = record.arrival.position
+    stream = "" if position is UNSET else split_topic(position.topic)[1]
+    return Told(account=record.envelope.account, stream=stream, received_at=record.arrival.received_at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A gap and the record that says so; of an unseen message, the status."""
+    """A gap, and where and when its record came."""
 
     cause: str
-    record: Record
+    told: Told
     is_open: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dead:
-    """A dead letter and its gap record."""
+    """A dead letter, and where and when it came."""
 
     row: DeadRow
-    gap: Record
+    told: Told
     is_open: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
 class Tables:
-    """Every table. `records` are in the order they were kept."""
+    """Every table. `records` are in the order they were kept, which `row_numbers` say too."""
 
     progress: dict[tuple[str, TopicPartition], Progress] = field(default_factory=dict)
     records: dict[Key, RecordRow] = field(default_factory=dict)
+    row_numbers: dict[Key, int] = field(default_factory=dict)
     parts: dict[tuple[str, str, int], Named] = field(default_factory=dict)
     results: defaultdict[DeliveryKey, list[Result]] = field(default_factory=lambda: defaultdict(list))
     targets: dict[Key, Target] = field(default_factory=dict)
     answered: defaultdict[Key, set[int]] = field(default_factory=lambda: defaultdict(set))
     """The attempts that the provider answered without deleting, by target."""
+    receipts: dict[tuple[str, str, int], Receipt] = field(default_factory=dict)
+    """By tenant, target id, number."""
     gaps: dict[Key, Gap] = field(default_factory=dict)
-    unseen: dict[Key, Record] = field(default_factory=dict)
+    unseen: dict[Key, Told] = field(default_factory=dict)
     dead: dict[tuple[str, DeadKey], Dead] = field(default_factory=dict)
-    entries: Counter[tuple[str, TallyKey]] = field(default_factory=Counter)
-    duplicates: Counter[tuple[str, TallyKey]] = field(default_factory=Counter)
+    entries: Counter[TallyPlace] = field(default_factory=Counter)
+    duplicates: Counter[TallyPlace] = field(default_factory=Counter)
+    numbered: Counter[str] = field(default_factory=Counter)
+    """The highest number given in each table that counts its rows."""
+
+    def number(self, table: str) -> int:
+        """The next number of a table."""
+        self.numbered[table] += 1
+        return self.numbered[table]
+
+    def add_record(self, row: RecordRow) -> None:
+        """Adds a record, unless it is there."""
+        key = (row.record.envelope.tenant, row.record_id)
+        if key not in self.records:
+            self.records[key], self.row_numbers[key] = row, self.number("records")
 
     def add_result(self, delivery: DeliveryKey, outcome: PartOutcome, now: datetime, *, shared: bool = False) -> None:
         """Adds how a fetch ended."""
-        order = sum(map(len, self.results.values()))
+        order = self.number("part_results")
         self.results[delivery].append(Result(outcome=outcome, kept_at=now, order=order, shared=shared))
+
+    def add_receipt(self, key: Key, receipt: Receipt, number: int) -> None:
+        """Adds what a deletion command came to."""
+        self.receipts[*key, number] = receipt
+        if receipt.outcome in ANSWERED:
+            self.answered[key].add(receipt.attempt)
 
     def result_of(self, part: Named) -> Result | None:
         """The result that counts: the first that kept the bytes, else the first."""

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from backends.memory.tables import Tables
+    from backends.memory.tables import Tables, TallyPlace, Told
     from broker.core.model import Record
-    from broker.core.plan import RecordRow
+    from broker.core.plan import RecordRow, TallyKey
 
 Bucket: TypeAlias = "tuple[str, datetime]"
 """An account, and the start of a quarter of an hour."""
@@ -53,24 +53,16 @@ def tally(tables: Tables, tenant: str, log: str, *, buckets: bool) -> Tally:
     )
 
 
-def open_gaps(tables: Tables, tenant: str) -> list[tuple[str, str, Record]]:
-    """(record id, cause, the record that says so) of every open gap of a tenant, the derived ones among them."""
+def open_gaps(tables: Tables, tenant: str) -> list[tuple[str, str, Told]]:
+    """(record id, cause, where and when it was told) of every open gap of a tenant, the derived ones among them."""
     told = [
-        (record_id, gap.cause, gap.record)
+        (record_id, gap.cause, gap.told)
         for (owner, record_id), gap in tables.gaps.items()
         if owner == tenant and gap.is_open
     ]
     return told + [
-        (key[1], _UNSEEN, record)
-        for key, record in tables.unseen.items()
-        if key[0] == tenant and key not in tables.records
+        (key[1], _UNSEEN, told) for key, told in tables.unseen.items() if key[0] == tenant and key not in tables.records
     ]
-
-
-def stream_of(record: Record) -> str:
-    """The stream whose entry a record was born of."""
-    position = record.arrival.position
-    return "" if position is UNSET else split_topic(position.topic)[1]
 
 
 class _Count:
@@ -85,7 +77,7 @@ class _Count:
             if one.successor == log and split_topic(place.topic)[0] == tenant
         }
         self.rows = [row for (owner, _), row in tables.records.items() if owner == tenant]
-        self.gaps = [(cause, record) for _, cause, record in open_gaps(tables, tenant)]
+        self.gaps = [(cause, told) for _, cause, told in open_gaps(tables, tenant)]
         self.dead = [
             one
             for (of_log, (place, _)), one in tables.dead.items()
@@ -117,37 +109,46 @@ class _Count:
         return kept, lost
 
     def buckets(self) -> set[Bucket]:
-        counted = {(key[1], key[2]) for log, key in self.tables.entries if log in self.logs and key[0] == self.tenant}
+        counted = {
+            (key[1], key[2]) for log, _, key in self.tables.entries if log in self.logs and key[0] == self.tenant
+        }
         return (
             counted
             | {_bucket_of(row.record) for row in self.rows if self._is_accounted(row) or row.record.envelope.parts}
-            | {_bucket_of(record) for _, record in self.gaps}
-            | {_bucket_of(one.gap) for one in self.dead}
+            | {_told_in(told) for _, told in self.gaps}
+            | {_told_in(one.told) for one in self.dead}
         )
 
     def bucket(self, account: str, start: datetime) -> BucketTally:
         here = (account, start)
         rows = [row for row in self.rows if _bucket_of(row.record) == here]
-        dead = [one.is_open for one in self.dead if _bucket_of(one.gap) == here]
+        dead = [one.is_open for one in self.dead if _told_in(one.told) == here]
         named = self.named(rows)
         states = (self.tables.targets.get((self.tenant, one)) for one in named)
         parts_kept, parts_lost = self.parts_ended(rows)
-        keys = [(log, (self.tenant, account, start)) for log in self.logs]
+        counted = (self.tenant, account, start)
         return BucketTally(
             account=account,
             start=start,
-            entries=sum(self.tables.entries[key] for key in keys) - dead.count(False),
+            entries=self._sum(self.tables.entries, counted) - dead.count(False),
             kept=self.accounted(rows, variants=False),
-            duplicates=sum(self.tables.duplicates[key] for key in keys),
+            duplicates=self._sum(self.tables.duplicates, counted),
             variants=self.accounted(rows, variants=True),
             dead=dead.count(True),
-            gaps=sum(_bucket_of(record) == here for _, record in self.gaps),
+            gaps=sum(_told_in(told) == here for _, told in self.gaps),
             parts=sum(len(row.record.envelope.parts) for row in rows),
             parts_kept=parts_kept,
             parts_lost=sum(parts_lost.values()),
             targets=len(named),
             target_states=Counter(one.state for one in states if one is not None),
         )
+
+    def _sum(self, counts: Mapping[TallyPlace, int], counted: TallyKey) -> int:
+        return sum(amount for (log, _, key), amount in counts.items() if log in self.logs and key == counted)
+
+
+def _told_in(told: Told) -> Bucket:
+    return told.account, bucket_start(told.received_at)
 
 
 def _bucket_of(record: Record) -> Bucket:

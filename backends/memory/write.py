@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from backends.memory.tables import Dead, Gap, Named, Target
-from broker.core.erasure import ANSWERED, MADE_GOOD, TargetFacts, receive, settle
+from backends.memory.tables import Dead, Gap, Named, Receipt, Target, told_by
+from broker.core.erasure import MADE_GOOD, TargetFacts, receive, settle
 from broker.core.model import PartState
 from broker.core.ports import Progress
+from broker.core.rows import receipt_outcome
 from broker.core.standing import target_facts
 from broker.core.topics import Stream, split_topic
 
@@ -44,11 +45,11 @@ def succeed(tables: Tables, adoption: Adoption) -> None:
 
 def _add_rows(tables: Tables, plan: KeepPlan, now: datetime) -> None:
     for row in plan.rows:
-        tables.records[row.record.envelope.tenant, row.record_id] = row
+        tables.add_record(row)
     for part in plan.parts:
         tables.parts.setdefault((part.tenant, part.record_id, part.number), Named(part=part, kept_at=now))
     for key, target in plan.targets.items():
-        tables.targets.setdefault(key, Target(row=target))
+        tables.targets.setdefault(key, Target(row=target, changed_at=now))
     for tenant, outcome in plan.part_outcomes:
         delivery = (tenant, outcome.record_id, outcome.fingerprint, outcome.number)
         tables.add_result(delivery, outcome, now)
@@ -57,18 +58,18 @@ def _add_rows(tables: Tables, plan: KeepPlan, now: datetime) -> None:
 def _add_gaps(tables: Tables, plan: KeepPlan) -> None:
     for tenant, record_id, cause in plan.gaps:
         record = tables.records[tenant, record_id].record
-        tables.gaps.setdefault((tenant, record_id), Gap(cause=cause, record=record))
+        tables.gaps.setdefault((tenant, record_id), Gap(cause=cause, told=told_by(record)))
     for row in plan.rows:
         envelope = row.record.envelope
         for named in envelope.relations if row.stream == Stream.STATUSES else ():
             if (envelope.tenant, named.record_id) in plan.unseen:
-                tables.unseen.setdefault((envelope.tenant, named.record_id), row.record)
+                tables.unseen.setdefault((envelope.tenant, named.record_id), told_by(row.record))
 
 
 def _write_dead(tables: Tables, plan: KeepPlan, log: str) -> None:
     for row in plan.dead:
         gap = tables.records[row.tenant, row.gap_record_id].record
-        tables.dead.setdefault((log, row.key), Dead(row=row, gap=gap))
+        tables.dead.setdefault((log, row.key), Dead(row=row, told=told_by(gap)))
     for again in plan.retried:
         dead = tables.dead.get((log, again.key))
         if dead is not None and dead.is_open:
@@ -83,8 +84,10 @@ def _write_dead(tables: Tables, plan: KeepPlan, log: str) -> None:
 def _count(tables: Tables, plan: KeepPlan, log: str) -> None:
     for place, progress in plan.progress.items():
         tables.progress[log, place] = progress
-    tables.entries.update({(log, key): amount for key, amount in plan.entries.items()})
-    tables.duplicates.update({(log, key): amount for key, amount in plan.duplicates.items()})
+    if plan.progress:
+        first = min(plan.progress)
+        tables.entries.update({(log, first, key): amount for key, amount in plan.entries.items()})
+        tables.duplicates.update({(log, first, key): amount for key, amount in plan.duplicates.items()})
 
 
 def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
@@ -92,16 +95,29 @@ def _settle_targets(tables: Tables, plan: KeepPlan, now: datetime) -> None:
     for key in plan.affected_targets:
         _share(tables, key, now)
     for tenant, receipt in plan.receipts:
-        if receipt.outcome in ANSWERED:
-            tables.answered[tenant, receipt.target_id].add(receipt.attempt)
-    for tenant, receipt in plan.receipts:
+        tables.add_receipt((tenant, receipt.target_id), _kept(receipt), tables.number("receipts"))
+    for tenant, receipt in [*_unheard(tables, plan), *plan.receipts]:
         if (tenant, receipt.target_id) in tables.targets:
             _receive(tables, (tenant, receipt.target_id), receipt, now)
     for key in affected:
         target = tables.targets[key]
         facts = _facts(tables, key)
         if facts is not None:
-            _move(target, settle(facts))
+            _move(target, settle(facts), now)
+
+
+def _unheard(tables: Tables, plan: KeepPlan) -> list[tuple[str, ReceiptOutcome]]:
+    """Receipts that came before the targets that this batch names, for commands that this store did not make."""
+    if not plan.targets:
+        return []
+    given = {(tenant, one.target_id, one.attempt) for tenant, one in plan.receipts}
+    return [
+        (tenant, receipt_outcome({**asdict(one), "target_id": target_id}))
+        for (tenant, target_id, _), one in sorted(tables.receipts.items())
+        if (tenant, target_id) in plan.targets
+        and (tenant, target_id, one.attempt) not in given
+        and one.attempt > tables.targets[tenant, target_id].attempt
+    ]
 
 
 def _share(tables: Tables, key: Key, now: datetime) -> None:
@@ -120,12 +136,24 @@ def _share(tables: Tables, key: Key, now: datetime) -> None:
 def _receive(tables: Tables, key: Key, receipt: ReceiptOutcome, now: datetime) -> None:
     target = tables.targets[key]
     refused = sum(attempt < receipt.attempt for attempt in tables.answered[key])
-    _move(target, receive(target.state, receipt, refused_before=refused, now=now))
+    decision = receive(target.state, receipt, commands=target.attempt, refused_before=refused, now=now)
+    _move(target, decision, now)
 
 
-def _move(target: Target, decision: Decision | None) -> None:
+def _kept(receipt: ReceiptOutcome) -> Receipt:
+    return Receipt(
+        attempt=receipt.attempt,
+        outcome=receipt.outcome,
+        evidence=receipt.evidence,
+        witnessed=receipt.witnessed,
+        at=receipt.at,
+    )
+
+
+def _move(target: Target, decision: Decision | None, now: datetime) -> None:
     if decision is not None:
-        target.state, target.due_at, target.reason = decision.state, decision.due_at, decision.reason
+        target.move(decision.state, due_at=decision.due_at, reason=decision.reason, at=now)
+        target.attempt = max(target.attempt, decision.attempt or 0)
 
 
 def _facts(tables: Tables, key: Key) -> TargetFacts | None:

@@ -40,7 +40,7 @@ async def claim_due(work: Work, *, now: datetime, limit: int, lease: timedelta) 
         return []
     await _expire(work, now)
     wanted = {"state": {"$in": [TargetState.DUE, TargetState.COMMANDED]}, "due_at": {"$lte": micros(now)}}
-    due = await work.find("targets", wanted, _DUE, order=("due_at", "target_id"), limit=limit)
+    due = await work.find("targets", wanted, _DUE, order=("due_at", "target_id"), limit=limit) if limit else []
     if not due:
         return []
     keys = [_key(one) for one in due]

@@ -14,11 +14,11 @@ from backends.mongo.documents import documents_of, key_id, micros, row_of
 from backends.mongo.standings import by_tenant, naming
 from broker.core.erasure import ANSWERED, TargetState, receive, settle
 from broker.core.model import PartState
-from broker.core.rows import RESULT_COLUMNS, policy_of
+from broker.core.rows import RECEIPT_COLUMNS, RESULT_COLUMNS, policy_of, receipt_outcome
 from broker.core.standing import sharing, target_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from backends.mongo.documents import Ids
@@ -42,7 +42,7 @@ async def settle_targets(work: Work, plan: KeepPlan, now: datetime) -> None:
     await lock(work, touched)
     found = await work.by_id("targets", [key_id(key) for key in sorted(touched)], _TARGET_COLUMNS)
     targets = {(one["tenant"], one["target_id"]): row_of(one) for one in found}
-    moves = await _receive(work, targets, plan.receipts, now)
+    moves = await _receive(work, targets, plan, now)
     standing = await naming(work, affected)
     if await _share(work, standing, now):
         standing = await naming(work, affected)
@@ -65,7 +65,8 @@ async def move(work: Work, moves: Mapping[Ids, Decision], now: datetime) -> None
 
 
 def _moved(decision: Decision, now: datetime) -> Document:
-    return {
+    attempt = {} if decision.attempt is None else {"attempt": decision.attempt}
+    return attempt | {
         "state": decision.state,
         "due_at": None if decision.due_at is None else micros(decision.due_at),
         "reason": decision.reason,
@@ -112,33 +113,56 @@ def _shared_values(part: Standing, source: Ending, now: datetime) -> Values:
     )
 
 
-async def _receive(
-    work: Work, targets: Mapping[Ids, Document], receipts: Sequence[tuple[str, ReceiptOutcome]], now: datetime
-) -> dict[Ids, Decision]:
-    """What receipts, in order, make of their targets."""
+async def _receive(work: Work, targets: Mapping[Ids, Document], plan: KeepPlan, now: datetime) -> dict[Ids, Decision]:
+    """What receipts, in order, make of their targets; also those that came before the targets this batch names."""
     moves: dict[Ids, Decision] = {}
-    answered = await _answered(work, {(tenant, one.target_id) for tenant, one in receipts} & targets.keys())
-    for tenant, receipt in receipts:
+    touched = {(tenant, one.target_id) for tenant, one in plan.receipts} | set(plan.targets)
+    found = await _receipts(work, touched & targets.keys())
+    answered = _answered(found)
+    for tenant, receipt in [*_unheard(found, targets, plan), *plan.receipts]:
         key = (tenant, receipt.target_id)
         if key not in targets:
             continue
-        state = moves[key].state if key in moves else TargetState(targets[key]["state"])
-        refused = sum(attempt < receipt.attempt for attempt in answered.get(key, ()))
-        decision = receive(state, receipt, refused_before=refused, now=now)
+        earlier = moves.get(key)
+        decision = receive(
+            TargetState(targets[key]["state"]) if earlier is None else earlier.state,
+            receipt,
+            commands=max(targets[key]["attempt"], (earlier and earlier.attempt) or 0),
+            refused_before=sum(attempt < receipt.attempt for attempt in answered.get(key, ())),
+            now=now,
+        )
         if decision is not None:
-            moves[key] = decision
+            moves[key] = decision.after(earlier)
     return moves
 
 
-async def _answered(work: Work, keys: Iterable[Ids]) -> dict[Ids, set[int]]:
-    """The attempts that the provider answered without deleting, by target; this batch's receipts included."""
-    attempts: dict[Ids, set[int]] = {}
+async def _receipts(work: Work, keys: Iterable[Ids]) -> list[Document]:
+    """The receipts of targets so far, in the order they came; this batch's included."""
+    found: list[Document] = []
     for tenant, target_ids in by_tenant(keys).items():
         wanted = {"tenant": tenant, "target_id": {"$in": target_ids}}
-        for one in await work.find("receipts", wanted, ("target_id", "attempt", "outcome")):
-            if one["outcome"] in ANSWERED:
-                attempts.setdefault((tenant, one["target_id"]), set()).add(one["attempt"])
+        found += [row_of(one) for one in await work.find("receipts", wanted, (*RECEIPT_COLUMNS, "receipt_number"))]
+    return sorted(found, key=lambda one: int(one["receipt_number"]))
+
+
+def _answered(found: Sequence[Document]) -> dict[Ids, set[int]]:
+    """The attempts that the provider answered without deleting, by target."""
+    attempts: dict[Ids, set[int]] = {}
+    for one in found:
+        if one["outcome"] in ANSWERED:
+            attempts.setdefault((one["tenant"], one["target_id"]), set()).add(one["attempt"])
     return attempts
+
+
+def _unheard(
+    found: Sequence[Document], targets: Mapping[Ids, Document], plan: KeepPlan
+) -> Iterator[tuple[str, ReceiptOutcome]]:
+    """Receipts that came before the targets that this batch names, for commands that this store did not make."""
+    given = {(tenant, one.target_id, one.attempt) for tenant, one in plan.receipts}
+    for one in found:
+        key = (one["tenant"], one["target_id"])
+        if key in plan.targets and (*key, one["attempt"]) not in given and one["attempt"] > targets[key]["attempt"]:
+            yield one["tenant"], receipt_outcome(one)
 
 
 def _settle(
@@ -148,8 +172,10 @@ def _settle(
     settled: dict[Ids, Decision] = {}
     for key, target in targets.items():
         state = moves[key].state if key in moves else target["state"]
-        facts = target_facts(standing.get(key, ()), state=state, policy=policy_of(target), commands=target["attempt"])
+        known = moves[key].attempt if key in moves else None
+        commands = max(target["attempt"], known or 0)
+        facts = target_facts(standing.get(key, ()), state=state, policy=policy_of(target), commands=commands)
         decision = None if facts is None else settle(facts)
         if decision is not None:
-            settled[key] = decision
+            settled[key] = decision.after(moves.get(key))
     return settled

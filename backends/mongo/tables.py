@@ -106,7 +106,8 @@ class MongoSnapshot:
 
     async def rows(self, table: Table, tenant: str, keys: Sequence[Key]) -> Sequence[Row]:
         ids = [_id_of(table, tenant, key) for key in keys]
-        found = {one["_id"]: one for one in await self._work.by_id(table.name, ids, ("_id", *table.columns))}
+        read = await self._work.by_id(table.name, ids, ("_id", *table.columns))
+        found = {one["_id"]: one for one in read if one["tenant"] == tenant}
         return [_row(found[one], table.columns) for one in ids if one in found]
 
 

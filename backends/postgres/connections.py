@@ -96,13 +96,13 @@ class Database:
                     yield read(row)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, **characteristics: Any) -> AsyncIterator[Connection]:  # noqa: ANN401 - those of asyncpg
         """A transaction around work that awaits others in between: what those raise is passed on as it is.
 
         The statements in it are the caller's to guard.
         """
         async with self.session() as connection:
-            transaction = connection.transaction()
+            transaction = connection.transaction(**characteristics)
             await self.guard(transaction.start())
             try:
                 yield connection

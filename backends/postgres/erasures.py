@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from backends.postgres.sql import query
 from broker.core.erasure import ANSWERED, MADE_GOOD, TargetFacts, TargetState, receive, settle
-from broker.core.rows import policy_of
+from broker.core.rows import policy_of, receipt_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     import asyncpg
@@ -40,7 +40,7 @@ async def settle_targets(connection: Connection, plan: KeepPlan, now: datetime) 
     found = await connection.fetch(query("records/lock_targets"), *_columns(touched))
     targets = {(row["tenant"], row["target_id"]): row for row in found}
     await connection.execute(query("records/share_results"), *_columns(sorted(affected)), list(MADE_GOOD), now)
-    moves = await _receive(connection, targets, plan.receipts, now)
+    moves = await _receive(connection, targets, plan, now)
     moves |= await _settle(connection, {key: targets[key] for key in affected & targets.keys()}, moves)
     await move(connection, moves, now)
 
@@ -56,6 +56,7 @@ async def move(connection: Connection, moves: dict[TargetKey, Decision], now: da
         [one.due_at for one in moves.values()],
         [one.reason for one in moves.values()],
         now,
+        [one.attempt or 0 for one in moves.values()],
     )
 
 
@@ -67,35 +68,50 @@ async def _lock_stripes(connection: Connection, touched: Iterable[TargetKey]) ->
 
 
 async def _receive(
-    connection: Connection,
-    targets: dict[TargetKey, asyncpg.Record],
-    receipts: Sequence[tuple[str, ReceiptOutcome]],
-    now: datetime,
+    connection: Connection, targets: dict[TargetKey, asyncpg.Record], plan: KeepPlan, now: datetime
 ) -> dict[TargetKey, Decision]:
-    """What receipts, in order, make of their targets."""
+    """What receipts, in order, make of their targets; also those that came before the targets this batch names."""
     moves: dict[TargetKey, Decision] = {}
-    if not receipts:
+    touched = {(tenant, one.target_id) for tenant, one in plan.receipts} | set(plan.targets)
+    if not touched:
         return moves
-    answered = await _answered(connection, {(tenant, one.target_id) for tenant, one in receipts})
-    for tenant, receipt in receipts:
+    found = await connection.fetch(query("records/earlier_receipts"), *_columns(sorted(touched)))
+    answered = _answered(found)
+    for tenant, receipt in [*_unheard(found, targets, plan), *plan.receipts]:
         key = (tenant, receipt.target_id)
         if key not in targets:
             continue
-        state = moves[key].state if key in moves else TargetState(targets[key]["state"])
-        refused = sum(attempt < receipt.attempt for attempt in answered.get(key, ()))
-        decision = receive(state, receipt, refused_before=refused, now=now)
+        earlier = moves.get(key)
+        decision = receive(
+            TargetState(targets[key]["state"]) if earlier is None else earlier.state,
+            receipt,
+            commands=max(targets[key]["attempt"], (earlier and earlier.attempt) or 0),
+            refused_before=sum(attempt < receipt.attempt for attempt in answered.get(key, ())),
+            now=now,
+        )
         if decision is not None:
-            moves[key] = decision
+            moves[key] = decision.after(earlier)
     return moves
 
 
-async def _answered(connection: Connection, keys: set[TargetKey]) -> dict[TargetKey, set[int]]:
+def _answered(found: Sequence[asyncpg.Record]) -> dict[TargetKey, set[int]]:
     """The attempts that the provider answered without deleting, by target; this batch's receipts included."""
     attempts: dict[TargetKey, set[int]] = {}
-    for row in await connection.fetch(query("records/earlier_receipts"), *_columns(sorted(keys))):
+    for row in found:
         if row["outcome"] in ANSWERED:
             attempts.setdefault((row["tenant"], row["target_id"]), set()).add(row["attempt"])
     return attempts
+
+
+def _unheard(
+    found: Sequence[asyncpg.Record], targets: dict[TargetKey, asyncpg.Record], plan: KeepPlan
+) -> Iterator[tuple[str, ReceiptOutcome]]:
+    """Receipts that came before the targets that this batch names, for commands that this store did not make."""
+    given = {(tenant, one.target_id, one.attempt) for tenant, one in plan.receipts}
+    for row in found:
+        key = (row["tenant"], row["target_id"])
+        if key in plan.targets and (*key, row["attempt"]) not in given and row["attempt"] > targets[key]["attempt"]:
+            yield row["tenant"], receipt_outcome(row)
 
 
 async def _settle(
@@ -106,13 +122,14 @@ async def _settle(
     for row in await connection.fetch(query("records/target_facts"), *_columns(list(targets))):
         key = (row["tenant"], row["target_id"])
         state = moves[key].state if key in moves else TargetState(targets[key]["state"])
-        decision = settle(_facts(row, state, targets[key]))
+        known = moves[key].attempt if key in moves else None
+        decision = settle(_facts(row, state, targets[key], commands=max(targets[key]["attempt"], known or 0)))
         if decision is not None:
-            settled[key] = decision
+            settled[key] = decision.after(moves.get(key))
     return settled
 
 
-def _facts(row: asyncpg.Record, state: TargetState, target: asyncpg.Record) -> TargetFacts:
+def _facts(row: asyncpg.Record, state: TargetState, target: asyncpg.Record, *, commands: int) -> TargetFacts:
     return TargetFacts(
         state=state,
         parts=row["parts"],
@@ -122,7 +139,7 @@ def _facts(row: asyncpg.Record, state: TargetState, target: asyncpg.Record) -> T
         witnessed=row["witnessed"],
         settled_at=row["settled_at"],
         policy=policy_of(target),
-        commands=target["attempt"],
+        commands=commands,
     )
 
 

@@ -5,7 +5,7 @@ A target is a provider object. It is due only when every record and part that na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -85,11 +85,20 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The state a target goes to, and from when on it may be claimed."""
+    """The state a target goes to, and from when on it may be claimed.
+
+    `attempt`: so many commands went out, where that is more than this store knew of.
+    """
 
     state: TargetState
     due_at: datetime | None = None
     reason: str | None = None
+    attempt: int | None = None
+
+    def after(self, earlier: Decision | None) -> Decision:
+        """This decision, of a target that was decided on before in the same batch."""
+        known = None if earlier is None else earlier.attempt
+        return self if self.attempt is not None or known is None else replace(self, attempt=known)
 
 
 def settle(facts: TargetFacts) -> Decision | None:
@@ -124,13 +133,23 @@ def due_at(policy: ErasurePolicy, settled_at: datetime) -> datetime:
     return max(policy.not_before, min(wished, policy.expires_at - timedelta(minutes=1)))
 
 
-def receive(state: TargetState, receipt: ReceiptOutcome, *, refused_before: int, now: datetime) -> Decision | None:
+def receive(
+    state: TargetState, receipt: ReceiptOutcome, *, commands: int, refused_before: int, now: datetime
+) -> Decision | None:
     """What a receipt makes of a target. `refused_before`: earlier commands that the provider answered with a no.
 
-    Absent after a command of ours that nobody answered counts as erased: it was ours to delete.
+    Absent after a command of ours that nobody answered counts as erased: it was ours to delete. `commands`: as many
+    went out from this store. A receipt for a later one tells of a command that another store's relay made, while both
+    are written: so the target counts as commanded, that often.
     """
     if state in _FINAL:
         return None
+    is_news = receipt.attempt > commands
+    decision = _received(TargetState.COMMANDED if is_news else state, receipt, refused_before, now)
+    return decision if decision is None or not is_news else replace(decision, attempt=receipt.attempt)
+
+
+def _received(state: TargetState, receipt: ReceiptOutcome, refused_before: int, now: datetime) -> Decision | None:
     if receipt.outcome == ErasureOutcome.ERASED:
         return Decision(state=TargetState.ERASED)
     if receipt.outcome == ErasureOutcome.ABSENT:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from broker.core.errors import AlteredRecordError
-from broker.core.model import Arrival, Content, Envelope, PartState, Position, Record
+from broker.core.model import Arrival, Content, Envelope, PartState, Position, ReceiptOutcome, Record
 from broker.core.plan import Existing
 from broker.core.ports import (
     DeadEntry,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from broker.core.model import PartOutcome, ReceiptOutcome
+    from broker.core.model import PartOutcome
     from broker.core.plan import DeadKey, DeadRow, KeepPlan, PartRow, RecordRow, TargetRow
 
 T = TypeVar("T")
@@ -179,6 +179,19 @@ def receipt_values(tenant: str, receipt: ReceiptOutcome) -> Values:
         receipt.evidence,
         receipt.witnessed,
         receipt.at,
+    )
+
+
+def receipt_outcome(row: Columns) -> ReceiptOutcome:
+    """What a receipt's row says of it; that is not all that its record says."""
+    return ReceiptOutcome(
+        target_id=row["target_id"],
+        attempt=row["attempt"],
+        outcome=row["outcome"],
+        evidence=row["evidence"],
+        at=row["at"],
+        salt=b"",
+        witnessed=row["witnessed"],
     )
 
 

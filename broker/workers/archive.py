@@ -178,6 +178,8 @@ class Archive:
         return {place: (progress.get(place, NOTHING_KEPT), bounds[place]) for place in places & bounds.keys()}
 
     async def _is_same_log(self, place: TopicPartition, progress: Progress, bounds: Bounds) -> bool:
+        if progress.beside is not None and not await self._is_same_log(place, progress.beside, bounds):
+            return False
         if bounds.end < progress.next or progress.successor is not None:
             return False
         if not progress.last_event_id or progress.next <= max(bounds.first, progress.start):

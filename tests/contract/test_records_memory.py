@@ -10,6 +10,7 @@ from backends.memory import MemoryRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_second import SecondStoreContract
 from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
@@ -64,4 +65,8 @@ class TestMemoryGaps(GapContract):
 
 
 class TestMemorySuccession(SuccessionContract):
+    pass
+
+
+class TestMemoryAsSecond(SecondStoreContract):
     pass

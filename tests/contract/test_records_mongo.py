@@ -12,6 +12,7 @@ from backends.mongo.records import MongoRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_second import SecondStoreContract
 from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.mongo_servers import as_writer
@@ -83,4 +84,8 @@ class TestMongoGaps(GapContract):
 
 
 class TestMongoSuccession(SuccessionContract):
+    pass
+
+
+class TestMongoAsSecond(SecondStoreContract):
     pass

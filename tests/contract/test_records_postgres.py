@@ -11,6 +11,7 @@ from backends.postgres.records import PostgresRecords
 from tests.contract.record_store import Bench, KeepContract
 from tests.contract.record_store_account import AccountContract
 from tests.contract.record_store_losses import GapContract, LossContract
+from tests.contract.record_store_second import SecondStoreContract
 from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
 from tests.records import TENANT, Desk
@@ -76,4 +77,8 @@ class TestPostgresGaps(GapContract):
 
 
 class TestPostgresSuccession(SuccessionContract):
+    pass
+
+
+class TestPostgresAsSecond(SecondStoreContract):
     pass

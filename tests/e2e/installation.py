@@ -97,6 +97,10 @@ class Installation:
                 else:
                     await keeper.handle([entry])
 
+    def begin_again(self) -> None:
+        """Archives from the first entry again, as where a store is behind."""
+        self._kept.clear()
+
     async def _entries(self, log: EventLog) -> list[LogEntry]:
         found: list[LogEntry] = []
         for place in await log.bounds([topic_name(TENANT, stream) for stream in ARCHIVED_STREAMS]):

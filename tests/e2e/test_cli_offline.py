@@ -18,7 +18,7 @@ from tests.e2e.installation import said
 from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
-    *("demo", "init", "check", "run", "simulate", "report", "lag", "show", "parse", "replay"),
+    *("demo", "init", "check", "run", "simulate", "report", "lag", "show", "parse", "replay", "parity", "copy"),
     *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "blocked accept"),
     *("part list", "part refetch", "gap list", "gap accept", "log show", "log adopt"),
     *("topics plan", "topics apply", "topics acls"),

@@ -71,7 +71,7 @@ class RecordStore(Protocol):
     async def claim_due(self, *, now: datetime, limit: int, lease: timedelta) -> Sequence[ClaimedTarget]:
         """Claims targets that are due (or whose lease is over), each for `lease`, and counts the attempt.
 
-        Also moves residue past its day to `expired`.
+        Also moves residue past its day to `expired`, which is all that a `limit` of 0 does.
         """
         ...
 

@@ -70,7 +70,8 @@ class Progress:
     `start` is the first offset it was to keep there: 0, or where an adopted log began. Of the entries from there to
     `next`, so many were `duplicates`, so many `redriven` (counted with their first try). `keep_seq` rows were kept.
     `last_event_id` is the `ce_id` of the entry at `next - 1`. `successor` is the log that has taken this one's place:
-    then nothing more is kept of this one.
+    then nothing more is kept of this one. `beside` is that of a second store, where two are written: what holds of the
+    log has to hold for both, and the one that is behind is the one that says where to go on.
     """
 
     start: int
@@ -81,6 +82,7 @@ class Progress:
     keep_seq: int = 0
     last_event_id: str = ""
     successor: str | None = None
+    beside: Progress | None = field(default=None, compare=False)
 
 
 NOTHING_KEPT = Progress(start=0, next=0)

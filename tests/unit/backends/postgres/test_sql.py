@@ -46,6 +46,7 @@ RELEASED = {
     "records/0001_records": "58e84a4c8909739f",
     "records/0002_access": "1e9ca56d35b95b2d",
     "records/0003_succession": "bb5cadea496c9fe7",
+    "records/0004_renumber": "c172427467c1b176",
     "blobs/0001_blobs": "23ff09791fdc3b30",
     "blobs/0002_access": "654fc0244668b045",
 }

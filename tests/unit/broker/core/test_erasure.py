@@ -133,18 +133,18 @@ class TestReceive:
     @pytest.mark.parametrize("state", [TargetState.ERASED, TargetState.ALREADY_GONE, TargetState.EXPIRED])
     @pytest.mark.parametrize("outcome", list(ErasureOutcome))
     def test_the_end_is_the_end(self, state: TargetState, outcome: str) -> None:
-        assert receive(state, receipt(outcome), refused_before=0, now=NOON) is None
+        assert receive(state, receipt(outcome), commands=1, refused_before=0, now=NOON) is None
 
     @pytest.mark.parametrize("state", sorted(OPEN_STATES | {TargetState.RESIDUE}))
     def test_erased_is_erased_whenever_it_is_heard(self, state: TargetState) -> None:
-        decision = receive(state, receipt(ErasureOutcome.ERASED), refused_before=0, now=NOON)
+        decision = receive(state, receipt(ErasureOutcome.ERASED), commands=1, refused_before=0, now=NOON)
         assert decision is not None
         assert decision.state is TargetState.ERASED
 
     @pytest.mark.parametrize("outcome", [ErasureOutcome.RETRY, ErasureOutcome.UNANSWERED, ErasureOutcome.BLOCKED])
     @pytest.mark.parametrize("state", sorted(set(TargetState) - {TargetState.COMMANDED}))
     def test_a_failure_heard_late_moves_nothing(self, state: TargetState, outcome: str) -> None:
-        assert receive(state, receipt(outcome), refused_before=0, now=NOON) is None
+        assert receive(state, receipt(outcome), commands=1, refused_before=0, now=NOON) is None
 
     @pytest.mark.parametrize(
         ("attempt", "refused", "witnessed", "state"),
@@ -161,7 +161,7 @@ class TestReceive:
         self, attempt: int, refused: int, witnessed: bool, state: TargetState
     ) -> None:
         heard = receipt(ErasureOutcome.ABSENT, attempt=attempt, witnessed=witnessed)
-        decision = receive(TargetState.COMMANDED, heard, refused_before=refused, now=NOON)
+        decision = receive(TargetState.COMMANDED, heard, commands=attempt, refused_before=refused, now=NOON)
         assert decision is not None
         assert decision.state is state
 

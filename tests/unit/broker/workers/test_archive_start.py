@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from broker.core.ports import Adoption
 from broker.core.registry import Registry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
+from broker.dual import DualRecords
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.workers.archive import GROUP, Archive
 from tests.records import TENANT, Desk
@@ -72,6 +74,22 @@ async def test_what_the_log_lost_before_the_first_keep_stops_its_partition(scene
         await scene.archive.stands_at(PLACES)
     assert (refused.value.expected, refused.value.found) == (0, 2)
     assert await scene.archive.mended(PLACES) == {}
+
+
+async def test_of_two_stores_the_one_behind_says_where_and_the_log_has_to_be_that_of_both(scene: Scene) -> None:
+    await scene.send(3)
+    main, other, desk = scene.store, MemoryRecords(scene.desk.time), scene.desk
+    scene.archive = replace(scene.archive, store=DualRecords(main, other))
+    assert await scene.archive.stands_at(PLACES) == {PLACE: 0}
+    desk.log = scene.log.identity
+    entries = await scene.log.read(PLACE, 0, max_entries=3)
+    kept = [replace(desk.arrive(desk.text()), event_id=one.event_id) for one in entries]
+    await main.keep(kept[:2])
+    await other.keep(kept[:1])
+    assert await scene.archive.stands_at(PLACES) == {PLACE: 1}
+    await main.keep([replace(kept[2], event_id="an entry that this log does not have")])
+    with pytest.raises(LogChangedError):
+        await scene.archive.stands_at(PLACES)
 
 
 async def test_a_log_to_be_adopted_stops_its_partitions_and_goes_on_from_its_first_entry(scene: Scene) -> None:
