@@ -16,7 +16,6 @@ from broker.core.losses import plan_loss
 from broker.core.model import PartState
 from broker.core.plan import Existing, lookup, place_of, plan_keep, record_row
 from broker.core.ports import (
-    NOTHING_KEPT,
     Clock,
     DeadEntry,
     KeptPart,
@@ -53,7 +52,7 @@ class MemoryRecords:
         tables = self.tables
         plan = plan_keep(
             batch,
-            progress={one: found for one in wanted.partitions if (found := tables.progress.get((log, one)))},
+            progress={one: tables.progress_of(log, one) for one in wanted.partitions},
             existing={one: _existing(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
             open_dead={one for one in wanted.dead if (dead := tables.dead.get((log, one))) and dead.is_open},
             now=now,
@@ -73,7 +72,7 @@ class MemoryRecords:
         plan = plan_loss(
             loss,
             gap,
-            progress=self.tables.progress.get((loss.log, loss.place), NOTHING_KEPT),
+            progress=self.tables.progress_of(loss.log, loss.place),
             known=(envelope.tenant, envelope.record_id) in self.tables.records,
             now=now,
         )

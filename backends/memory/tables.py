@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from broker.core.erasure import TargetState
 from broker.core.model import PartOutcome, PartState, Record
 from broker.core.plan import DeadKey, DeadRow, PartRow, RecordRow, TallyKey, TargetRow
-from broker.core.ports import Progress
-from broker.core.topics import TopicPartition
+from broker.core.ports import NOTHING_KEPT, Progress
+from broker.core.topics import TopicPartition, split_topic
 
 Key: TypeAlias = tuple[str, str]
 """Tenant, then record id or target id."""
@@ -87,6 +87,19 @@ class Tables:
     dead: dict[tuple[str, DeadKey], Dead] = field(default_factory=dict)
     entries: Counter[tuple[str, TallyKey]] = field(default_factory=Counter)
     duplicates: Counter[tuple[str, TallyKey]] = field(default_factory=Counter)
+
+    def progress_of(self, log: str, place: TopicPartition) -> Progress:
+        """Progress in a partition. One that nothing was kept of has the successor that the others of the log have."""
+        found = self.progress.get((log, place))
+        if found is not None:
+            return found
+        tenant = split_topic(place.topic)[0]
+        taken = (
+            one.successor
+            for (of, other), one in self.progress.items()
+            if one.successor is not None and (of, split_topic(other.topic)[0]) == (log, tenant)
+        )
+        return replace(NOTHING_KEPT, successor=next(taken, None))
 
     def add_result(self, delivery: DeliveryKey, outcome: PartOutcome, now: datetime, *, shared: bool = False) -> None:
         """Adds how a fetch ended."""

@@ -69,7 +69,7 @@ async def _lock_progress(
         tenants = [split_topic(topic)[0] for topic in topics]
         await connection.execute(query("records/make_progress"), log, topics, numbers, tenants)
         found = await connection.fetch(query("records/lock_progress"), log, topics, numbers)
-    return rows.progress_of(found)
+    return rows.locked_progress_of(found)
 
 
 async def _lock_dead(connection: Connection, log: str, keys: Sequence[DeadKey]) -> frozenset[DeadKey]:

@@ -215,18 +215,19 @@ def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
 
 def progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
     """Progress by partition; rows that say nothing yet are left out."""
-    return {
-        TopicPartition(row["topic"], row["partition"]): one_progress(row)
-        for row in rows
-        if row["next_offset"] is not None
-    }
+    return locked_progress_of(row for row in rows if row["next_offset"] is not None)
+
+
+def locked_progress_of(rows: Iterable[asyncpg.Record]) -> dict[TopicPartition, Progress]:
+    """Progress by partition; of rows that say nothing yet, `NOTHING_KEPT` and the log's successor."""
+    return {TopicPartition(row["topic"], row["partition"]): one_progress(row) for row in rows}
 
 
 def one_progress(row: asyncpg.Record) -> Progress:
     """The progress of one row."""
     return Progress(
-        start=row["start_offset"],
-        next=row["next_offset"],
+        start=row["start_offset"] or 0,
+        next=row["next_offset"] or 0,
         duplicates=row["duplicates"],
         redriven=row["redriven"],
         lost=row["lost"],

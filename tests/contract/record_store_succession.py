@@ -61,6 +61,17 @@ class SuccessionContract:
             await bench.store.keep([late])
         assert await progress_of(bench) == old
 
+    async def test_partitions_of_the_old_log_that_nothing_was_kept_of_are_closed_as_well(self, bench: Bench) -> None:
+        desk = bench.desk
+        await keep(bench, desk.text())
+        await bench.store.adopt(TAKES_OVER)
+        for late in (desk.arrive(desk.text(), partition=1), desk.arrive(desk.status())):
+            with pytest.raises(LogChangedError):
+                await bench.store.keep([late])
+        assert len(await bench.store.progress(LOG, [MESSAGES.topic])) == 1
+        account = draw(await bench.store.tally(TENANT, NEW), {MESSAGES: Bounds(first=0, end=0)})
+        assert (account.accepted, account.kept) == (1, 1)
+
     async def test_mirrored_entries_are_kept_once_and_the_account_closes_over_both_logs(self, bench: Bench) -> None:
         desk = bench.desk
         kept, unread = [desk.text() for _ in range(4)], [desk.text() for _ in range(2)]
