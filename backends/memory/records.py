@@ -85,7 +85,7 @@ class MemoryRecords:
             for (of_log, place), one in tables.progress.items()
             if of_log == adoption.predecessor and split_topic(place.topic)[0] == adoption.tenant
         }
-        plan = plan_adoption(adoption, before, now=now)
+        plan = plan_adoption(adoption, before, known=tables.records.keys(), now=now)
         if plan is not None:
             carry_out(tables, plan, adoption.predecessor, now)
             succeed(tables, adoption)

@@ -108,6 +108,26 @@ class SuccessionContract:
         assert account.gaps_by_cause == {"lost": 1}
         assert [one.record_id async for one in bench.store.gaps(TENANT)] == [unknown.envelope.record_id]
 
+    async def test_the_end_of_a_log_may_be_unknown_twice_and_is_one_gap(self, bench: Bench) -> None:
+        desk = bench.desk
+        await keep(bench, desk.text())
+        unknown = end_unknown_record(
+            LOG, MESSAGES, first=1, successor=NEW, key=desk.key, now=desk.time.now, entropy=desk.random.randbytes
+        )
+        there = replace(TAKES_OVER, gaps=(unknown,))
+        back = replace(TAKES_OVER, log=LOG, predecessor=NEW)
+        await bench.store.adopt(there)
+        first = await bench.store.record(TENANT, unknown.envelope.record_id)
+        desk.time.pass_(hours=1)
+        await bench.store.adopt(back)
+        again = end_unknown_record(
+            LOG, MESSAGES, first=1, successor=NEW, key=desk.key, now=desk.time.now, entropy=desk.random.randbytes
+        )
+        await bench.store.adopt(replace(there, gaps=(again,)))
+        assert await bench.store.record(TENANT, unknown.envelope.record_id) == first
+        assert [one.record_id async for one in bench.store.gaps(TENANT)] == [unknown.envelope.record_id]
+        assert (await bench.store.progress(LOG, [MESSAGES.topic]))[MESSAGES].keep_seq == 2
+
     async def test_the_same_adoption_again_changes_nothing(self, bench: Bench) -> None:
         desk = bench.desk
         await keep(bench, desk.text())
