@@ -201,12 +201,14 @@ class RecordStoreMachine(Scene):
     @rule(
         tenant=st.sampled_from(TENANTS),
         log=st.sampled_from(LOGS),
-        predecessor=st.sampled_from(LOGS),
+        named=st.sampled_from([None, None, *LOGS]),
         skipped=st.dictionaries(PARTITIONS, st.integers(0, 2)),
         end_is_unknown=st.booleans(),
     )
-    def adopt(self, tenant: str, log: str, predecessor: str, skipped: dict[int, int], end_is_unknown: bool) -> None:
+    def adopt(self, tenant: str, log: str, named: str | None, skipped: dict[int, int], end_is_unknown: bool) -> None:
+        """A log takes the place of the one that is written to; or of another that is named, which is mostly refused."""
         office = self.offices[tenant]
+        predecessor = named or office.desk.log
         starts = self.starts(office, log, skipped)
         gaps = self.ends_unknown(office, predecessor, log) if end_is_unknown else ()
         adoption = Adoption(tenant=tenant, log=log, predecessor=predecessor, starts=starts, gaps=tuple(gaps))
