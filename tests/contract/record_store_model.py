@@ -178,6 +178,15 @@ class RecordStoreMachine(Scene):
         places = data.draw(st.lists(st.sampled_from(sorted(self.log)), min_size=2, max_size=3, unique=True))
         self.keep_both([one for place in places for one in self.stretch(place, self.next(place), 2)])
 
+    @precondition(lambda self: self.left_behind())
+    @rule(data=st.data())
+    def keep_of_a_log_that_was_left(self, data: st.DataObject) -> None:
+        """A worker that has not heard of it: nothing more is kept of that log."""
+        place = data.draw(st.sampled_from(self.left_behind()))
+        batch = self.stretch(place, self.next(place), 3)
+        found = self.pair.ask(lambda store: store.keep(batch))
+        assert isinstance(found, Refused)
+
     @precondition(lambda self: self.any("named"))
     @rule(data=st.data())
     def keep_what_can_not_be_stored(self, data: st.DataObject) -> None:

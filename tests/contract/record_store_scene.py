@@ -120,6 +120,14 @@ class Scene(RuleBasedStateMachine):
         progress = self.pair.tell(lambda store: store.progress(log, [of.topic])).get(of)
         return progress.next if progress else 0
 
+    def left_behind(self) -> list[Place]:
+        """Where entries lie that were not kept before another log took over."""
+        return [
+            place
+            for place in sorted(self.log)
+            if place[0] != self.office_of(place[1]).desk.log and self.stretch(place, self.next(place), 1)
+        ]
+
     def starts(self, office: Office, log: str, skipped: dict[int, int]) -> dict[TopicPartition, int]:
         """Where each partition of the new log begins: the first entries of some are gone from it already."""
         topics = {place.topic for _, place in self.log if split_topic(place.topic)[0] == office.desk.tenant}
