@@ -213,7 +213,7 @@ class MemoryRecords:
             for (_, (place, offset)), one in self.tables.dead.items()
             if tenant in {None, one.row.tenant} and (settled or one.is_open)
         ]
-        return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset))
+        return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset, one.gap_record_id))
 
     async def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
         found = [

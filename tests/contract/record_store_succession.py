@@ -128,6 +128,18 @@ class SuccessionContract:
         assert [one.record_id async for one in bench.store.gaps(TENANT)] == [unknown.envelope.record_id]
         assert (await bench.store.progress(LOG, [MESSAGES.topic]))[MESSAGES].keep_seq == 2
 
+    async def test_dead_letters_at_one_place_of_two_logs_have_an_order(self, bench: Bench) -> None:
+        desk = bench.desk
+        for name in [LOG, *(f"log {number}" for number in range(5))]:
+            if name != LOG:
+                await bench.store.adopt(replace(TAKES_OVER, log=name, predecessor=desk.log))
+                desk.log = name
+                desk.ends.clear()
+            await bench.store.keep([desk.die(desk.text())])
+        gaps = [one.gap_record_id for one in await bench.store.dead_letters(TENANT)]
+        assert len(gaps) == 6
+        assert gaps == sorted(gaps)
+
     async def test_the_same_adoption_again_changes_nothing(self, bench: Bench) -> None:
         desk = bench.desk
         await keep(bench, desk.text())
