@@ -6,7 +6,7 @@ A side is one implementation under test. Another implementation joins by a class
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -58,7 +58,7 @@ class Pair(Generic[S]):
         if self.stores is None:
             raise RuntimeError("empty() comes first")
         left, right = (self._runner.run(_answer(call, store)) for store in self.stores)
-        assert left == right
+        assert left == right, _difference(left, right)
         return left
 
     def tell(self, call: Callable[[S], Awaitable[T]]) -> T:
@@ -79,6 +79,14 @@ def side_by_side(left: Side[S], right: Side[S], clock: Clock) -> Generator[Pair[
             yield Pair(runner, (first, other))
         finally:
             runner.run(exits.aclose())
+
+
+def _difference(left: object, right: object) -> str:
+    """Both answers; of answers by name, those that differ."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+        return "\n".join(f"{name}: {left.get(name)}\n  and {right.get(name)}" for name in names)
+    return f"{left}\n  and {right}"
 
 
 async def _both(left: Emptied[S], right: Emptied[S]) -> tuple[S, S]:
