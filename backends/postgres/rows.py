@@ -22,7 +22,7 @@ from broker.core.ports import (
     SealedRecord,
     UnkeptPart,
 )
-from broker.core.topics import Stream, TopicPartition
+from broker.core.topics import Stream, TopicPartition, split_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -206,10 +206,11 @@ def progress_values(place: TopicPartition, progress: Progress, log: str) -> Valu
 
 
 def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
-    """Of add_tally.sql: under any one of the locked partitions, so that nobody else waits for the row."""
-    place = min(plan.progress)
+    """Of add_tally.sql: under one of the tenant's locked partitions, so that nobody else waits for the row."""
     for key in sorted(plan.entries.keys() | plan.duplicates.keys()):
         tenant, account, bucket = key
+        own = (one for one in plan.progress if split_topic(one.topic)[0] == tenant)
+        place = min(own, default=min(plan.progress))
         yield log, place.topic, place.partition, account, bucket, tenant, plan.entries[key], plan.duplicates[key]
 
 
