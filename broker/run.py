@@ -1,7 +1,7 @@
 """Running the workers: each alone or all in one process, until SIGTERM or SIGINT.
 
 On a signal the edge turns unready and drains, every worker finishes and commits the batch in hand, and partitions are
-given back at once. A server that is down at the start is waited for: no worker holds up another.
+given back at once.
 """
 
 from __future__ import annotations
@@ -9,60 +9,50 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
 from broker import app
-from broker.core.delivery import DeliveryPolicy, code_of
-from broker.core.errors import BlobsUnavailableError, CustodyError, RetryableError, SettingsError
-from broker.core.metrics import Metrics
+from broker.core.delivery import DeliveryPolicy
+from broker.core.errors import CustodyError, RetryableError
 from broker.core.ports import Entropy
-from broker.core.registry import Registry
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.core.tracing import NoTracing
 from broker.http import Liveness, serve
-from broker.settings import Settings
-from broker.tracing import OtelTracing
+from broker.shared import Shared
 from broker.workers import archive, claim, erase, lag, media, relay, tidy, watch
-from broker.workers.deliver import Delivery, Handler, Pulse, SetAside, wait_for
+from broker.workers.deliver import Delivery, Handler, Pulse, SetAside
 from broker.workers.media import fetcher, scan
 from broker.workers.witness import Witness
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
     from starlette.routing import Route
 
-    from broker.core.ports import BlobStore, Connector, EventLog, RecordStore, StartAt, Subscription
+    from broker.core.ports import EventLog, RecordStore
     from broker.measures import OtelMetrics
+    from broker.settings import Settings
+    from broker.tracing import OtelTracing
 
 _LOOKS_BEFORE_FROZEN = 4
 _DAY_SECONDS = 86_400
 WORKERS = ("edge", "archive", "media", "relay", "erase", "claim", "tidy")
 
-T = TypeVar("T")
-C = TypeVar("C", bound=app.Closable)
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
-class Runner:
-    """The workers of one process and what they share. Opened lazily, so that each needs only its own servers."""
+class Runner(Shared):
+    """The workers of one process."""
 
-    settings: Settings
-    registry: Callable[[], Registry]
-    metrics: Metrics
-    stop: asyncio.Event
-    exits: AsyncExitStack
-    tracing: OtelTracing | None = None
     pulses: dict[str, Pulse] = field(default_factory=dict)
     entropy: Entropy = field(init=False)
     _seen: Witness | None = None
-    _opened: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
-    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.entropy = app.entropy(self.settings)
@@ -99,7 +89,7 @@ class Runner:
                 entropy=self.entropy,
                 metrics=self.metrics,
                 tracing=self.tracing or NoTracing(),
-                blobs=self._blobs_if_there,
+                blobs=self.blobs_if_there,
                 draining=self.stop.is_set,
             )
         ]
@@ -120,32 +110,32 @@ class Runner:
         )
 
     async def _archive(self) -> None:
-        log, store = await self.log(), await self._records()
+        log, store = await self.log(), await self.records()
         keeper = archive.Archive(
             log=log,
             store=store,
             registry=self.registry,
-            capabilities={name: one.capabilities for name, one in (await self._connectors()).items()},
+            capabilities={name: one.capabilities for name, one in (await self.connectors()).items()},
             metrics=self.metrics,
             clock=app.now,
             entropy=self.entropy,
-            blobs=self._blobs_if_there,
+            blobs=self.blobs_if_there,
         )
         streams = [str(stream) for stream in ARCHIVED_STREAMS]
-        subscription = await self._subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
+        subscription = await self.subscribe(log, archive.GROUP, streams, start_at=keeper.start_at)
         handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
         keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         keeper.delivery.mended = keeper.mended
         await self._watched(keeper.delivery, log, archive.GROUP, store=store)
 
     async def _media(self) -> None:
-        log, blobs, connectors = await self.log(), await self._blobs(), await self._connectors()
+        log, blobs, connectors = await self.log(), await self.blobs(), await self.connectors()
         workers = self.settings.workers
-        scanner = scan.MediaScan(log=log, blobs=self._blobs_if_there)
-        subscription = await self._subscribe(log, scan.GROUP, [Stream.MESSAGES])
+        scanner = scan.MediaScan(log=log, blobs=self.blobs_if_there)
+        subscription = await self.subscribe(log, scan.GROUP, [Stream.MESSAGES])
         worker = fetcher.Fetcher(
             log=log,
-            subscription=await self._subscribe(log, fetcher.GROUP, [Stream.FETCHES]),
+            subscription=await self.subscribe(log, fetcher.GROUP, [Stream.FETCHES]),
             fetching=media.Fetching(
                 connectors=connectors,
                 registry=self.registry,
@@ -172,14 +162,14 @@ class Runner:
         workers = self.settings.workers
         await relay.Relay(
             log=await self.log(),
-            store=await self._records(),
+            store=await self.records(),
             metrics=self.metrics,
             clock=app.now,
             stop=self.stop,
             lease=timedelta(seconds=workers.erase_lease_seconds),
             batch=workers.relay_batch,
             poll_seconds=workers.relay_poll_seconds,
-            policy=self._policy(),
+            policy=self.policy(),
             pulse=self._pulse("relay"),
             tracing=self.tracing or NoTracing(),
         ).run()
@@ -188,7 +178,7 @@ class Runner:
         log = await self.log()
         eraser = erase.Erase(
             log=log,
-            connectors=await self._connectors(),
+            connectors=await self.connectors(),
             registry=self.registry,
             witness=self._witness(),
             metrics=self.metrics,
@@ -196,7 +186,7 @@ class Runner:
             entropy=self.entropy,
             concurrency=self.settings.workers.erase_concurrency,
         )
-        subscription = await self._subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
+        subscription = await self.subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
         delivery = self._delivery("erase", subscription, eraser.handle, eraser.set_aside)
         # Two batches, since the commit of the one before may have failed, are what a restart takes for repeated.
         delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries // 2)
@@ -206,11 +196,11 @@ class Runner:
         log = await self.log()
         worker = claim.Claim(
             log=log,
-            subscription=await self._subscribe(log, claim.GROUP, [Stream.BODIES]),
-            connectors=await self._connectors(),
+            subscription=await self.subscribe(log, claim.GROUP, [Stream.BODIES]),
+            connectors=await self.connectors(),
             registry=self.registry,
             entropy=self.entropy,
-            blobs=self._blobs_if_there,
+            blobs=self.blobs_if_there,
             stop=self.stop,
             poll_seconds=self.settings.workers.claim_poll_seconds,
             pulse=self._pulse("claim"),
@@ -274,20 +264,11 @@ class Runner:
             subscription=subscription,
             handler=handler,
             set_aside=set_aside,
-            policy=self._policy(),
+            policy=self.policy(),
             metrics=self.metrics,
             stop=self.stop,
             idle_wait_seconds=self.settings.workers.idle_wait_seconds,
             pulse=self._pulse(worker),
-        )
-
-    def _policy(self) -> DeliveryPolicy:
-        workers = self.settings.workers
-        return DeliveryPolicy(
-            first_wait_seconds=workers.first_wait_seconds,
-            most_wait_seconds=workers.most_wait_seconds,
-            dead_letters_in_a_row=workers.dead_letters_in_a_row,
-            batch_entries=workers.batch_entries,
         )
 
     def _pulse(self, worker: str) -> Pulse:
@@ -298,77 +279,6 @@ class Runner:
         if self._seen is None:
             self._seen = Witness(clock=app.now, lately=timedelta(seconds=self.settings.workers.witness_seconds))
         return self._seen
-
-    async def log(self) -> EventLog:
-        """The log, opened once."""
-        return await self._once("log", self._opener(lambda settings: app.open_log(settings, self.metrics)))
-
-    async def _subscribe(
-        self, log: EventLog, group: str, streams: Sequence[str], *, start_at: StartAt | None = None
-    ) -> Subscription:
-        """Joins a group, and waits for a log that went down since it was opened."""
-        return await self._open("log", lambda: log.subscribe(group, streams, start_at=start_at))
-
-    async def _records(self) -> RecordStore:
-        return await self._once("records", self._opener(app.open_records))
-
-    async def _blobs(self) -> BlobStore:
-        return await self._once("blobs", self._opener(app.open_blobs))
-
-    async def _blobs_if_there(self) -> BlobStore:
-        """For workers that need blobs only when something is too large for the log: tries once, and waits for nobody.
-
-        Missing settings are an outage too: the work waits for whoever sets them, and nothing is set aside for it.
-        """
-        async with self._opening:
-            opened = self._opened.get("blobs")
-            if opened is None:
-                try:
-                    store = await self._opener(app.open_blobs)()
-                except SettingsError as error:
-                    logger.error("no blob store", action="run.no_blobs", findings=error.findings)  # noqa: TRY400 - ours
-                    raise BlobsUnavailableError("the settings name no blob store: set CUSTODY_BLOBS__DSN") from None
-                opened = self._opened["blobs"] = asyncio.get_running_loop().create_future()
-                opened.set_result(store)
-        if not opened.done():
-            raise BlobsUnavailableError("the blob store has not answered yet")
-        found: BlobStore = opened.result()
-        return found
-
-    async def _connectors(self) -> Mapping[str, Connector]:
-        return await self._once("connectors", self._open_connectors)
-
-    async def _open_connectors(self) -> Mapping[str, Connector]:
-        found = await app.open_connectors(self.settings, self.registry)
-        for connector in found.values():
-            self.exits.push_async_callback(connector.close)
-        if self.tracing is None:
-            return found
-        from broker.tracing import TracedConnector  # noqa: PLC0415 - OpenTelemetry's traces are for this alone
-
-        return {name: TracedConnector(one, self.tracing) for name, one in found.items()}
-
-    def _opener(self, opener: Callable[[Settings], Awaitable[C]]) -> Callable[[], Awaitable[C]]:
-        return lambda: app.entered(self.exits, opener(self.settings))
-
-    async def _once(self, name: str, opener: Callable[[], Awaitable[T]]) -> T:
-        """Opens what workers share once, and waits for a server that is down."""
-        if name not in self._opened:
-            self._opened[name] = asyncio.ensure_future(self._open(name, opener))
-        found: T = await asyncio.shield(self._opened[name])
-        return found
-
-    async def _open(self, name: str, opener: Callable[[], Awaitable[T]]) -> T:
-        attempt = 0
-        while True:
-            try:
-                return await opener()
-            except RetryableError as error:
-                attempt += 1
-                logger.warning("waiting", action="run.opening", server=name, code=code_of(error), why=str(error))
-                await wait_for(self.stop, self._policy().wait_seconds(attempt))
-                if self.stop.is_set():
-                    raise
 
 
 async def run_workers(settings: Settings, names: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 `postgres_server`, `mongo_server` and `kafka_server` are one server each for the run; `database` and `mongo_database`
 are a fresh database on the first and the second.
 `seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
-At the end a run says how many tests ran on which log (`tests.tallies`).
+At the end a run says how many tests of a suite ran on which implementation (`tests.tallies`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest_asyncio
 from tests.kafka_servers import SharedKafka, refuse_without_kafka, refuse_without_local_kafka, shared_kafka
 from tests.mongo_servers import SharedMongo, refuse_without_mongo, shared_mongo
 from tests.servers import SharedPostgres, shared_postgres
-from tests.tallies import Belongs, belongs, tallied
+from tests.tallies import Belongs, belongs, tallied, uneven
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
@@ -81,12 +81,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     done: list[tuple[Belongs, bool]] = config.stash.get(_DONE, [])
-    for suite, tally in tallied(done).items():
+    tallies = tallied(done)
+    for suite, tally in tallies.items():
         terminalreporter.write_line(f"{suite}: {tally}")
+    for suite in uneven(tallies):
+        terminalreporter.write_line(f"{suite}: NOT as many cases on one implementation as on another", yellow=True)
 
 
 def _belongs(item: pytest.Item) -> Belongs | None:
-    """Which suite a test belongs to, and which log it ran on."""
+    """Which suite a test belongs to, and what it ran on."""
     callspec, own = getattr(item, "callspec", None), getattr(item, "cls", None) or object
     is_inherited = getattr(item, "originalname", item.name) not in vars(own)
     return belongs(

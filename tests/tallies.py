@@ -1,6 +1,7 @@
-"""How many tests ran on which log: the same suites run on Postgres and on Kafka, and a run says how far it did.
+"""How many tests ran on which implementation: the same suites run on several of them, and a run says how far it did.
 
-A test is on Kafka if it takes a fixture of Kafka's or a parameter `kafka`, else on Postgres; told from the test itself.
+What a test runs on is told from itself: by a parameter, else by the fixtures it takes, else by the name of its class;
+where none of them says anything it is Postgres.
 """
 
 from __future__ import annotations
@@ -16,37 +17,61 @@ if TYPE_CHECKING:
 
 FAULT_TESTS = "fault tests"
 _OWN_SUITE = re.compile(r"(?!Test)(\w+)(Contract|Cases)")
-_KAFKA_FIXTURE = re.compile(r"kafka|open_cluster_stage")
-_KAFKA = "kafka"
 
 
-class Log(StrEnum):
-    """What a test's log is on."""
+class On(StrEnum):
+    """What a test runs on."""
 
+    MEMORY = "memory"
     POSTGRES = "Postgres"
+    MONGO = "MongoDB (PyMongo)"
+    MOTOR = "MongoDB (Motor)"
+    S3 = "S3"
     KAFKA = "Kafka"
+
+
+_PARAMETERS = {
+    "memory": On.MEMORY,
+    "postgres": On.POSTGRES,
+    "pymongo": On.MONGO,
+    "motor": On.MOTOR,
+    "s3": On.S3,
+    "kafka": On.KAFKA,
+}
+_FIXTURES = (
+    (re.compile(r"motor"), On.MOTOR),
+    (re.compile(r"mongo"), On.MONGO),
+    (re.compile(r"(^|_)s3(_|$)"), On.S3),
+    (re.compile(r"kafka|open_cluster_stage"), On.KAFKA),
+)
+"""The first that any fixture's name fits holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belongs:
-    """Which suite a test belongs to, and which log it runs on."""
+    """Which suite a test belongs to, and what it runs on."""
 
     suite: str
-    log: Log
+    on: On
 
 
 @dataclass(slots=True)
 class Tally:
-    """Of one suite, by log: tests that ran, whatever they found, and tests that were skipped."""
+    """Of one suite, by implementation: tests that ran, whatever they found, and tests that were skipped."""
 
-    ran: Counter[Log] = field(default_factory=Counter)
-    skipped: Counter[Log] = field(default_factory=Counter)
+    ran: Counter[On] = field(default_factory=Counter)
+    skipped: Counter[On] = field(default_factory=Counter)
+
+    @property
+    def cases(self) -> Mapping[On, int]:
+        """How many tests there were of each implementation that had any."""
+        return self.ran + self.skipped
 
     def __str__(self) -> str:
-        return ", ".join(f"{self.ran[log]} on {log}{self._skipped(log)}" for log in Log)
+        return ", ".join(f"{self.ran[one]} on {one}{self._skipped(one)}" for one in On if one in self.cases)
 
-    def _skipped(self, log: Log) -> str:
-        return f" ({self.skipped[log]} skipped)" if self.skipped[log] else ""
+    def _skipped(self, one: On) -> str:
+        return f" ({self.skipped[one]} skipped)" if self.skipped[one] else ""
 
 
 def belongs(
@@ -57,19 +82,28 @@ def belongs(
     Suites are the fault tests, and every class of cases that test classes for several implementations come from.
     """
     suite = FAULT_TESTS if is_fault_test else _suite_of(bases)
-    if suite is None:
-        return None
-    on_kafka = any(_KAFKA_FIXTURE.search(name) for name in fixtures) or _KAFKA in parameters
-    return Belongs(suite=suite, log=Log.KAFKA if on_kafka else Log.POSTGRES)
+    return None if suite is None else Belongs(suite=suite, on=_on(bases, fixtures, parameters))
 
 
 def tallied(found: Iterable[tuple[Belongs, bool]]) -> Mapping[str, Tally]:
-    """The tallies of the suites that have anything on Kafka, ran or skipped; each test with whether it was skipped."""
+    """The tallies of suites that have tests on several implementations; each test with whether it was skipped."""
     tallies: dict[str, Tally] = {}
     for one, skipped in found:
         tally = tallies.setdefault(one.suite, Tally())
-        (tally.skipped if skipped else tally.ran)[one.log] += 1
-    return {suite: one for suite, one in sorted(tallies.items()) if one.ran[Log.KAFKA] or one.skipped[Log.KAFKA]}
+        (tally.skipped if skipped else tally.ran)[one.on] += 1
+    return {suite: one for suite, one in sorted(tallies.items()) if len(one.cases) > 1}
+
+
+def uneven(tallies: Mapping[str, Tally]) -> Sequence[str]:
+    """The suites of cases that are not as many for one implementation as for another; fault tests need not be."""
+    return [suite for suite, one in tallies.items() if suite != FAULT_TESTS and len(set(one.cases.values())) > 1]
+
+
+def _on(bases: Sequence[str], fixtures: Collection[str], parameters: Iterable[object]) -> On:
+    by_parameter = [_PARAMETERS[one] for one in parameters if isinstance(one, str) and one in _PARAMETERS]
+    by_fixture = [on for mark, on in _FIXTURES if any(map(mark.search, fixtures))]
+    by_class = [On.MEMORY for name in bases[:1] if name.startswith("TestMemory")]
+    return next(iter([*by_parameter, *by_fixture, *by_class]), On.POSTGRES)
 
 
 def _suite_of(bases: Sequence[str]) -> str | None:

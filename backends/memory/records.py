@@ -13,7 +13,6 @@ from broker.core.losses import plan_loss
 from broker.core.model import PartState
 from broker.core.plan import existing_row, log_of, lookup, plan_keep, record_row
 from broker.core.ports import (
-    NOTHING_KEPT,
     Clock,
     DeadEntry,
     KeptPart,
@@ -50,7 +49,7 @@ class MemoryRecords:
         tables = self.tables
         plan = plan_keep(
             batch,
-            progress={one: found for one in wanted.partitions if (found := tables.progress.get((log, one)))},
+            progress={one: tables.progress_of(log, one) for one in wanted.partitions},
             existing={one: existing_row(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
             open_dead={one for one in wanted.dead if (dead := tables.dead.get((log, one))) and dead.is_open},
             now=now,
@@ -70,7 +69,7 @@ class MemoryRecords:
         plan = plan_loss(
             loss,
             gap,
-            progress=self.tables.progress.get((loss.log, loss.place), NOTHING_KEPT),
+            progress=self.tables.progress_of(loss.log, loss.place),
             known=(envelope.tenant, envelope.record_id) in self.tables.records,
             now=now,
         )
@@ -83,7 +82,7 @@ class MemoryRecords:
             for (of_log, place), one in tables.progress.items()
             if of_log == adoption.predecessor and split_topic(place.topic)[0] == adoption.tenant
         }
-        plan = plan_adoption(adoption, before, now=now)
+        plan = plan_adoption(adoption, before, known=tables.records.keys(), now=now)
         if plan is not None:
             carry_out(tables, plan, adoption.predecessor, now)
             succeed(tables, adoption)
@@ -211,7 +210,7 @@ class MemoryRecords:
             for (_, (place, offset)), one in self.tables.dead.items()
             if tenant in {None, one.row.tenant} and (settled or one.is_open)
         ]
-        return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset))
+        return sorted(found, key=lambda one: (one.at, one.topic, one.partition, one.offset, one.gap_record_id))
 
     async def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:
         found = [

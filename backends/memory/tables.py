@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from msgspec import UNSET
 from broker.core.erasure import ANSWERED, TargetState
 from broker.core.model import PartOutcome, PartState, Record
 from broker.core.plan import DeadKey, DeadRow, PartRow, RecordRow, TallyKey, TargetRow
-from broker.core.ports import Progress
+from broker.core.ports import NOTHING_KEPT, Progress
 from broker.core.standing import Ending, Standing
 from broker.core.topics import TopicPartition, split_topic
 
@@ -142,6 +142,19 @@ class Tables:
         key = (row.record.envelope.tenant, row.record_id)
         if key not in self.records:
             self.records[key], self.row_numbers[key] = row, self.number("records")
+
+    def progress_of(self, log: str, place: TopicPartition) -> Progress:
+        """Progress in a partition. One that nothing was kept of has the successor that the others of the log have."""
+        found = self.progress.get((log, place))
+        if found is not None:
+            return found
+        tenant = split_topic(place.topic)[0]
+        taken = (
+            one.successor
+            for (of, other), one in self.progress.items()
+            if one.successor is not None and (of, split_topic(other.topic)[0]) == (log, tenant)
+        )
+        return replace(NOTHING_KEPT, successor=next(taken, None))
 
     def add_result(self, delivery: DeliveryKey, outcome: PartOutcome, now: datetime, *, shared: bool = False) -> None:
         """Adds how a fetch ended."""

@@ -7,6 +7,7 @@ of a partition, a dead letter, a record's id, and the targets that a batch touch
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pymongo import UpdateOne
@@ -79,7 +80,19 @@ def _without_leftovers(
 
 async def _read_progress(work: Work, log: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Progress]:
     ids = [place_id(log, place) for place in partitions]
-    return rows.progress_of(await work.by_id("progress", ids, PROGRESS.columns))
+    found = rows.progress_of(await work.by_id("progress", ids, PROGRESS.columns))
+    return found | await _closed(work, log, [one for one in partitions if one not in found])
+
+
+async def _closed(work: Work, log: str, unseen: Sequence[TopicPartition]) -> dict[TopicPartition, Progress]:
+    """Those of the partitions that nothing was kept of whose log another one has taken the place of."""
+    if not unseen:
+        return {}
+    tenants = sorted({split_topic(one.topic)[0] for one in unseen})
+    wanted = {"log": log, "tenant": {"$in": tenants}, "successor": {"$ne": None}}
+    taken = {one["tenant"]: one["successor"] for one in await work.find("progress", wanted, ("tenant", "successor"))}
+    by_place = {place: taken.get(split_topic(place.topic)[0]) for place in unseen}
+    return {place: replace(NOTHING_KEPT, successor=one) for place, one in by_place.items() if one is not None}
 
 
 async def _find_existing(work: Work, record_ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Existing]:
@@ -139,7 +152,7 @@ def _moves(plan: KeepPlan, log: str) -> Iterator[UpdateOne]:
     for place, progress in plan.progress.items():
         values = rows.progress_values(place, progress, log)
         (moved,) = documents_of("progress", rows.PROGRESS_COLUMNS, [values])
-        made = {"tenant": split_topic(place.topic)[0], "successor": None}
+        made = {"tenant": split_topic(place.topic)[0], "successor": progress.successor}
         yield UpdateOne({"_id": moved.pop("_id")}, {"$set": moved, "$setOnInsert": made}, upsert=True)
 
 
@@ -204,7 +217,8 @@ async def adopt(work: Work, adoption: Adoption, now: datetime) -> None:
     """Lets a log take another one's place, within a transaction."""
     tenant, old, new = adoption.tenant, adoption.predecessor, adoption.log
     before = await work.find("progress", {"tenant": tenant, "log": old})
-    plan = plan_adoption(adoption, rows.progress_of(before), now=now)
+    known = await _find_existing(work, [(tenant, gap.envelope.record_id) for gap in adoption.gaps])
+    plan = plan_adoption(adoption, rows.progress_of(before), known=known, now=now)
     if plan is None:
         return
     if plan.progress:

@@ -158,7 +158,8 @@ class MongoRecords:
     async def dead_letters(self, tenant: str | None = None, *, settled: bool = False) -> Sequence[DeadEntry]:
         wanted = ({} if tenant is None else {"tenant": tenant}) | ({} if settled else {"state": "open"})
         work = await self._database.plain()
-        found = await work.find("dead_letters", wanted, order=("at", "topic", "partition", "log_offset"))
+        order = ("at", "topic", "partition", "log_offset", "gap_record_id")
+        found = await work.find("dead_letters", wanted, order=order)
         return [rows.dead_entry(row_of(one)) for one in found]
 
     async def gaps(self, tenant: str) -> AsyncIterator[OpenGap]:

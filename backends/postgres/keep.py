@@ -59,7 +59,7 @@ async def _lock_progress(
         tenants = [split_topic(topic)[0] for topic in topics]
         await connection.execute(query("records/make_progress"), log, topics, numbers, tenants)
         found = await connection.fetch(query("records/lock_progress"), log, topics, numbers)
-    return rows.progress_of(found)
+    return rows.locked_progress_of(found)
 
 
 async def _lock_dead(connection: Connection, log: str, keys: Sequence[DeadKey]) -> frozenset[DeadKey]:
@@ -155,7 +155,8 @@ async def adopt(connection: Connection, adoption: Adoption, now: datetime) -> No
     """Lets a log take another one's place, within the transaction that `connection` is in."""
     tenant, log = adoption.tenant, adoption.log
     before = await connection.fetch(query("records/lock_log"), tenant, adoption.predecessor)
-    plan = plan_adoption(adoption, rows.progress_of(before), now=now)
+    known = await _find_existing(connection, [(tenant, gap.envelope.record_id) for gap in adoption.gaps])
+    plan = plan_adoption(adoption, rows.progress_of(before), known=known, now=now)
     if plan is None:
         return
     if plan.progress:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from broker import app
 from broker.acts import Action, Doing
 from broker.commands import context, output
 from broker.commands.context import NotFoundError, UsageError
@@ -90,45 +88,35 @@ def accept(
 
 
 async def _listed(tenant: str | None) -> list[dict[str, Any]]:
-    async with AsyncExitStack() as exits:
-        settings = context.load("records", "registry")
-        registry = app.registry(settings)
-        await context.with_servers(exits, settings)
-        store = await app.entered(exits, app.open_records(settings))
+    async with context.opened_store() as opened:
         return [
             _as_document(one.name, target)
-            for one in context.tenants(registry, tenant)
-            for target in await _blocked(store, one.name)
+            for one in context.tenants(opened.registry, tenant)
+            for target in await _blocked(opened.store, one.name)
         ]
 
 
 async def _released(targets: Collection[str], tenant: str | None, who: str, why: str) -> int:
-    async with AsyncExitStack() as exits:
-        settings = context.load("records", "registry")
-        registry = app.registry(settings)
-        await context.with_servers(exits, settings)
-        store = await app.entered(exits, app.open_records(settings))
+    async with context.opened_store() as opened:
         count = 0
-        for of in context.tenants(registry, tenant):
-            there = [one.target_id for one in await _blocked(store, of.name)]
+        for of in context.tenants(opened.registry, tenant):
+            there = [one.target_id for one in await _blocked(opened.store, of.name)]
             wanted = [one for one in there if not targets or one in targets]
             if wanted:
                 arguments = {str(number): one for number, one in enumerate(wanted, 1)}
-                await context.keep_act(store, Doing(action=Action.UNBLOCK, who=who, why=why, arguments=arguments), of)
-                count += await store.unblock(of.name, wanted)
+                await context.keep_act(
+                    opened.store, Doing(action=Action.UNBLOCK, who=who, why=why, arguments=arguments), of
+                )
+                count += await opened.store.unblock(of.name, wanted)
         return count
 
 
 async def _accepted(target: str, tenant: str | None, doing: Doing) -> None:
-    async with AsyncExitStack() as exits:
-        settings = context.load("records", "registry")
-        registry = app.registry(settings)
-        await context.with_servers(exits, settings)
-        store = await app.entered(exits, app.open_records(settings))
-        for of in context.tenants(registry, tenant):
-            if target in [one.target_id for one in await _blocked(store, of.name)]:
-                await context.keep_act(store, doing, of)
-                if await store.accept_gone(of.name, [target]):
+    async with context.opened_store() as opened:
+        for of in context.tenants(opened.registry, tenant):
+            if target in [one.target_id for one in await _blocked(opened.store, of.name)]:
+                await context.keep_act(opened.store, doing, of)
+                if await opened.store.accept_gone(of.name, [target]):
                     return
                 raise NotFoundError(f"{target}: a part that names it is still to be fetched; wait for it")
         raise NotFoundError(f"{target} is not blocked: custody blocked list")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from broker import acts, app, sources
 from broker.core.errors import CustodyError, SettingsError
+from broker.core.ports import RecordStore
+from broker.core.registry import Registry
 from broker.findings import closest, line, meant
+from broker.settings import Settings
 from broker.telemetry import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Sequence
-    from contextlib import AsyncExitStack
+    from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 
-    from broker.core.ports import RecordStore
-    from broker.core.registry import Registry, Tenant
-    from broker.settings import Settings
+    from broker.core.registry import Tenant
 
 T = TypeVar("T")
 
@@ -76,6 +78,27 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 async def with_servers(exits: AsyncExitStack, settings: Settings, *, log: bool = True) -> None:
     """Starts what Custody runs itself, for as long as the command lasts; without `log`, only what stores need."""
     await exits.enter_async_context(app.embedded(settings, log=log))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The record store and what it is looked at with. Whatever else is opened goes to `exits`."""
+
+    settings: Settings
+    registry: Registry
+    store: RecordStore
+    exits: AsyncExitStack
+
+
+@asynccontextmanager
+async def opened_store(*needs: str) -> AsyncGenerator[Opened]:
+    """Settings with these sections besides, the registry, and the record store, for as long as the block lasts."""
+    async with AsyncExitStack() as exits:
+        settings = load(*needs, "records", "registry")
+        registry = app.registry(settings)
+        await with_servers(exits, settings)
+        store = await app.entered(exits, app.open_records(settings))
+        yield Opened(settings=settings, registry=registry, store=store, exits=exits)
 
 
 def tenants(registry: Registry, name: str | None) -> Sequence[Tenant]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,29 +66,21 @@ def refetch(
 
 
 async def _listed(tenant: str | None) -> list[dict[str, Any]]:
-    async with AsyncExitStack() as exits:
-        settings = context.load("records", "registry")
-        registry = app.registry(settings)
-        await context.with_servers(exits, settings)
-        store = await app.entered(exits, app.open_records(settings))
+    async with context.opened_store() as opened:
         return [
             _as_document(one.name, part)
-            for one in context.tenants(registry, tenant)
-            async for part in store.unkept_parts(one.name)
+            for one in context.tenants(opened.registry, tenant)
+            async for part in opened.store.unkept_parts(one.name)
         ]
 
 
 async def _refetched(record_id: str, number: int, tenant: str | None, doing: Doing) -> str:
-    async with AsyncExitStack() as exits:
-        settings = context.load("log", "records", "registry")
-        registry = app.registry(settings)
-        await context.with_servers(exits, settings)
-        log = await app.entered(exits, app.open_log(settings))
-        store = await app.entered(exits, app.open_records(settings))
-        of, kept = await _find(store, registry, record_id, number, tenant)
+    async with context.opened_store("log") as opened:
+        log = await app.entered(opened.exits, app.open_log(opened.settings))
+        of, kept = await _find(opened.store, opened.registry, record_id, number, tenant)
         task = next(one for one in tasks_again(kept) if one.media.part == number)
         about = replace(doing, about=(record_id,), arguments={"part": str(number)})
-        await context.keep_act(store, about, of)
+        await context.keep_act(opened.store, about, of)
         await log.append([task_entry(task)])
         return task.target_id
 

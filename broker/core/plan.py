@@ -5,7 +5,6 @@ A store looks up `lookup(batch)`, asks `plan_keep` what to write, and writes it 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,8 +13,9 @@ from msgspec import UNSET
 
 from broker.core import codec, identity
 from broker.core.errors import LogChangedError, OffsetGapError, UnstorableError
-from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Record, Relation
-from broker.core.ports import NOTHING_KEPT, Answer, DeadLetter, ErasurePolicy, Progress
+from broker.core.model import Kind, PartOutcome, ReceiptOutcome, Record, Relation
+from broker.core.planned import DeadKey, DeadRow, Existing, KeepPlan, Lookup, PartRow, RecordRow, TallyKey, TargetRow
+from broker.core.ports import NOTHING_KEPT, Answer, DeadLetter, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
 
 if TYPE_CHECKING:
@@ -23,114 +23,28 @@ if TYPE_CHECKING:
 
     from broker.core.ports import Arrived
 
+__all__ = [
+    "BUCKET_SECONDS",
+    "DeadKey",
+    "DeadRow",
+    "Existing",
+    "KeepPlan",
+    "Lookup",
+    "PartRow",
+    "RecordRow",
+    "TallyKey",
+    "TargetRow",
+    "as_variant",
+    "bucket_start",
+    "counts_as_accepted",
+    "lookup",
+    "place_of",
+    "place_of_record",
+    "plan_keep",
+    "record_row",
+]
+
 BUCKET_SECONDS = 900
-DeadKey = tuple[TopicPartition, int]
-TallyKey = tuple[str, str, datetime]
-"""Tenant, account, start of the quarter of an hour."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Existing:
-    """A record row that is in the store already."""
-
-    fingerprint: bytes | None = field(repr=False)
-    position: Position | None
-    record_digest: str
-    keep_seq: int
-    kept_at: datetime
-    variant_of: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
-    """A record row to insert. `worker_made` rows (gaps for dead letters) stand outside the account's `kept`."""
-
-    record_id: str
-    variant_of: str | None
-    stream: str
-    worker_made: bool
-    record: Record
-    envelope: bytes = field(repr=False)
-    arrival: bytes = field(repr=False)
-    record_digest: bytes
-    arrival_digest: bytes
-    keep_seq: int
-    kept_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartRow:
-    """A part that a row names. `origin_id` and `fingerprint` are what its fetch result will be addressed to."""
-
-    tenant: str
-    record_id: str
-    number: int
-    media_kind: str
-    mime: str
-    origin_id: str
-    fingerprint: bytes = field(repr=False)
-    target_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetRow:
-    """A provider object that is to be erased."""
-
-    tenant: str
-    target_id: str
-    account: str
-    provider: str
-    conversation: str
-    object_kind: str
-    object_id: str = field(repr=False)
-    policy: ErasurePolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadRow:
-    """An entry set aside, with the gap record that stands in for it."""
-
-    tenant: str
-    key: DeadKey
-    gap_record_id: str
-    letter: DeadLetter
-
-
-@dataclass(slots=True, kw_only=True)
-class KeepPlan:
-    """Everything one transaction writes. `retried` dead letters died again; `settled` ones are done with."""
-
-    answers: list[Answer] = field(default_factory=list)
-    rows: list[RecordRow] = field(default_factory=list)
-    parts: list[PartRow] = field(default_factory=list)
-    targets: dict[tuple[str, str], TargetRow] = field(default_factory=dict)
-    part_outcomes: list[tuple[str, PartOutcome]] = field(default_factory=list)
-    receipts: list[tuple[str, ReceiptOutcome]] = field(default_factory=list)
-    gaps: list[tuple[str, str, str]] = field(default_factory=list)
-    """(tenant, record id, cause)."""
-    unseen: set[tuple[str, str]] = field(default_factory=set)
-    """(tenant, record id) of messages that a status speaks of and nobody kept so far."""
-    dead: list[DeadRow] = field(default_factory=list)
-    retried: list[DeadRow] = field(default_factory=list)
-    settled: list[DeadKey] = field(default_factory=list)
-    progress: dict[TopicPartition, Progress] = field(default_factory=dict)
-    entries: Counter[TallyKey] = field(default_factory=Counter)
-    duplicates: Counter[TallyKey] = field(default_factory=Counter)
-
-    @property
-    def affected_targets(self) -> set[tuple[str, str]]:
-        """(tenant, target id) of targets whose parts or results this batch changes."""
-        by_results = {(tenant, outcome.target_id) for tenant, outcome in self.part_outcomes}
-        return set(self.targets) | by_results
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
-    """What a store has to look up before it can plan."""
-
-    partitions: list[TopicPartition]
-    record_ids: set[tuple[str, str]]
-    dead: set[DeadKey]
 
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:

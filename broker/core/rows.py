@@ -25,7 +25,7 @@ from broker.core.ports import (
     SealedRecord,
     UnkeptPart,
 )
-from broker.core.topics import Stream, TopicPartition
+from broker.core.topics import Stream, TopicPartition, split_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -259,27 +259,29 @@ def progress_values(place: TopicPartition, progress: Progress, log: str) -> Valu
 
 
 def tally_values(plan: KeepPlan, log: str) -> Iterator[Values]:
-    """In the order of `TALLY_COLUMNS`: under a partition that is locked, so that nobody waits for the row."""
-    place = min(plan.progress)
+    """By `TALLY_COLUMNS`: under one of the tenant's locked partitions, so that nobody waits for the row."""
     for key in sorted(plan.entries.keys() | plan.duplicates.keys()):
         tenant, account, bucket = key
+        own = (one for one in plan.progress if split_topic(one.topic)[0] == tenant)
+        place = min(own, default=min(plan.progress))
         yield log, place.topic, place.partition, account, bucket, tenant, plan.entries[key], plan.duplicates[key]
 
 
 def progress_of(rows: Iterable[Columns]) -> dict[TopicPartition, Progress]:
     """Progress by partition; rows that say nothing yet are left out."""
-    return {
-        TopicPartition(row["topic"], row["partition"]): one_progress(row)
-        for row in rows
-        if row["next_offset"] is not None
-    }
+    return locked_progress_of(row for row in rows if row["next_offset"] is not None)
+
+
+def locked_progress_of(rows: Iterable[Columns]) -> dict[TopicPartition, Progress]:
+    """Progress by partition; of rows that say nothing yet, `NOTHING_KEPT` and the log's successor."""
+    return {TopicPartition(row["topic"], row["partition"]): one_progress(row) for row in rows}
 
 
 def one_progress(row: Columns) -> Progress:
     """The progress of one row."""
     return Progress(
-        start=row["start_offset"],
-        next=row["next_offset"],
+        start=row["start_offset"] or 0,
+        next=row["next_offset"] or 0,
         duplicates=row["duplicates"],
         redriven=row["redriven"],
         lost=row["lost"],

@@ -15,17 +15,21 @@ from broker.core.losses import LOST
 from broker.core.plan import KeepPlan, place_of_record, record_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from broker.core.ports import Adoption, Progress
     from broker.core.topics import TopicPartition
 
 
-def plan_adoption(adoption: Adoption, before: Mapping[TopicPartition, Progress], *, now: datetime) -> KeepPlan | None:
+def plan_adoption(
+    adoption: Adoption, before: Mapping[TopicPartition, Progress], *, known: Collection[tuple[str, str]], now: datetime
+) -> KeepPlan | None:
     """What is written of the old log: a gap record for each partition whose end nobody knows. None: done already.
 
-    `before` is the tenant's progress in the old log. `AdoptionRefusedError`: nothing may be written.
+    `before` is the tenant's progress in the old log. `known` are those of the gap records, by tenant and record id,
+    that are there: a log that came back and is left once more says the same gap again.
+    `AdoptionRefusedError`: nothing may be written.
     """
     if adoption.log == adoption.predecessor:
         raise AdoptionRefusedError(f"{adoption.log} can't take its own place; nothing was written")
@@ -39,6 +43,8 @@ def plan_adoption(adoption: Adoption, before: Mapping[TopicPartition, Progress],
         return None
     plan = KeepPlan(progress={})
     for gap in adoption.gaps:
+        if (adoption.tenant, gap.envelope.record_id) in known:
+            continue
         place = place_of_record(gap)[0]
         progress = plan.progress.get(place, before[place])
         row = record_row(

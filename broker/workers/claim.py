@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -25,7 +26,7 @@ from broker.core.ports import Connector, Entropy, EventLog, LogEntry, NewEntry, 
 from broker.core.registry import Registry
 from broker.core.topics import TopicPartition, unclaimed_topic
 from broker.workers.deliver import Pulse, wait_for
-from broker.workers.halt import forget_others, halt
+from broker.workers.halt import forget_others, halt, halt_each
 
 GROUP = "claim"
 _PASS_ENTRIES = 500
@@ -212,17 +213,10 @@ class Claim:
             try:
                 return await self.subscription.fetch(max_entries=_PASS_ENTRIES, wait_seconds=self.look_seconds)
             except LogChangedError as error:
-                if not error.places:
-                    raise
-                for place in error.places:
-                    halt(
-                        place,
-                        error,
-                        worker=GROUP,
-                        subscription=self.subscription,
-                        pulse=self.pulse,
-                        metrics=self.metrics,
-                    )
+                stop = partial(
+                    halt, worker=GROUP, subscription=self.subscription, pulse=self.pulse, metrics=self.metrics
+                )
+                halt_each(error, stop)
 
     async def _read(self, entry: LogEntry, directory: Directory) -> _Parsed | None:
         """A body parsed, or None where it is no use, or can't be."""

@@ -25,7 +25,7 @@ from broker.core.errors import (
 from broker.core.metrics import Metrics
 from broker.core.ports import LogEntry, Subscription
 from broker.core.topics import TopicPartition
-from broker.workers.halt import forget_others, halt
+from broker.workers.halt import forget_others, halt, halt_each
 
 Handler = Callable[[Sequence[LogEntry]], Awaitable[None]]
 """Returns when a whole batch is done for good."""
@@ -180,10 +180,7 @@ class Delivery:
                 attempt += 1
                 await self._wait_out(error, attempt, _FETCHING)
             except LogChangedError as error:
-                if not error.places:
-                    raise
-                for place in error.places:
-                    self.stop_partition(place, error)
+                halt_each(error, self.stop_partition)
             else:
                 self._go_on(_FETCHING)
                 return fetched

@@ -9,6 +9,9 @@ import structlog
 from broker.core.delivery import code_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from broker.core.errors import LogChangedError
     from broker.core.metrics import Metrics
     from broker.core.ports import Subscription
     from broker.core.topics import TopicPartition
@@ -42,6 +45,14 @@ def halt(  # noqa: PLR0913 - what stops, why, and whom to tell
         code=code_of(error),
         why=str(error) if code_of(error) != "unexpected" else type(error).__name__,
     )
+
+
+def halt_each(error: LogChangedError, stop: Callable[[TopicPartition, LogChangedError], None]) -> None:
+    """Stops the partitions that a log has changed in; where it does not say which, the error is raised."""
+    if not error.places:
+        raise error
+    for place in error.places:
+        stop(place, error)
 
 
 def forget_others(pulse: Pulse, subscription: Subscription) -> None:

@@ -57,6 +57,17 @@ class AccountContract:
         account = await account_of(bench)
         assert (account.accepted, account.problems()) == (0, [])
 
+    async def test_tenants_whose_accounts_have_one_name_are_counted_apart_in_one_batch(self, bench: Bench) -> None:
+        other = Desk(2, tenant="other", account=bench.desk.sealer.account)
+        text = other.text()
+        batch = [bench.desk.arrive(bench.desk.text()), other.arrive(text), other.arrive(text)]
+        await bench.store.keep(batch)
+        counted = [
+            [(one.entries, one.kept, one.duplicates) for one in tally.buckets]
+            for tally in [await bench.store.tally(tenant, LOG, buckets=True) for tenant in (TENANT, "other")]
+        ]
+        assert counted == [[(1, 1, 0)], [(2, 1, 1)]]
+
     async def test_a_little_of_everything_closes(self, bench: Bench) -> None:
         await everything(bench)
         account = await account_of(bench)

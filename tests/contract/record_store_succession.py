@@ -61,6 +61,17 @@ class SuccessionContract:
             await bench.store.keep([late])
         assert await progress_of(bench) == old
 
+    async def test_partitions_of_the_old_log_that_nothing_was_kept_of_are_closed_as_well(self, bench: Bench) -> None:
+        desk = bench.desk
+        await keep(bench, desk.text())
+        await bench.store.adopt(TAKES_OVER)
+        for late in (desk.arrive(desk.text(), partition=1), desk.arrive(desk.status())):
+            with pytest.raises(LogChangedError):
+                await bench.store.keep([late])
+        assert len(await bench.store.progress(LOG, [MESSAGES.topic])) == 1
+        account = draw(await bench.store.tally(TENANT, NEW), {MESSAGES: Bounds(first=0, end=0)})
+        assert (account.accepted, account.kept) == (1, 1)
+
     async def test_mirrored_entries_are_kept_once_and_the_account_closes_over_both_logs(self, bench: Bench) -> None:
         desk = bench.desk
         kept, unread = [desk.text() for _ in range(4)], [desk.text() for _ in range(2)]
@@ -96,6 +107,38 @@ class SuccessionContract:
         assert (account.accepted, account.kept, account.lost) == (1, 1, 0)
         assert account.gaps_by_cause == {"lost": 1}
         assert [one.record_id async for one in bench.store.gaps(TENANT)] == [unknown.envelope.record_id]
+
+    async def test_the_end_of_a_log_may_be_unknown_twice_and_is_one_gap(self, bench: Bench) -> None:
+        desk = bench.desk
+        await keep(bench, desk.text())
+        unknown = end_unknown_record(
+            LOG, MESSAGES, first=1, successor=NEW, key=desk.key, now=desk.time.now, entropy=desk.random.randbytes
+        )
+        there = replace(TAKES_OVER, gaps=(unknown,))
+        back = replace(TAKES_OVER, log=LOG, predecessor=NEW)
+        await bench.store.adopt(there)
+        first = await bench.store.record(TENANT, unknown.envelope.record_id)
+        desk.time.pass_(hours=1)
+        await bench.store.adopt(back)
+        again = end_unknown_record(
+            LOG, MESSAGES, first=1, successor=NEW, key=desk.key, now=desk.time.now, entropy=desk.random.randbytes
+        )
+        await bench.store.adopt(replace(there, gaps=(again,)))
+        assert await bench.store.record(TENANT, unknown.envelope.record_id) == first
+        assert [one.record_id async for one in bench.store.gaps(TENANT)] == [unknown.envelope.record_id]
+        assert (await bench.store.progress(LOG, [MESSAGES.topic]))[MESSAGES].keep_seq == 2
+
+    async def test_dead_letters_at_one_place_of_two_logs_have_an_order(self, bench: Bench) -> None:
+        desk = bench.desk
+        for name in [LOG, *(f"log {number}" for number in range(5))]:
+            if name != LOG:
+                await bench.store.adopt(replace(TAKES_OVER, log=name, predecessor=desk.log))
+                desk.log = name
+                desk.ends.clear()
+            await bench.store.keep([desk.die(desk.text())])
+        gaps = [one.gap_record_id for one in await bench.store.dead_letters(TENANT)]
+        assert len(gaps) == 6
+        assert gaps == sorted(gaps)
 
     async def test_the_same_adoption_again_changes_nothing(self, bench: Bench) -> None:
         desk = bench.desk

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from backends.mongo.migrate import migrate
-from backends.mongo.roles import WRITER as WRITERS
 from pymongo.errors import PyMongoError
 
 from backends.mongo import records
 from backends.mongo.connections import MongoOptions
+from backends.mongo.migrate import migrate
 from backends.mongo.records import MongoRecords
+from backends.mongo.roles import WRITER as WRITERS
 from broker.core.account import draw
 from broker.core.errors import CustodyError, SchemaError, SettingsError, StoreUnavailableError, UnstorableError
 from tests.mongo_servers import PASSWORD, WRITER, as_login, as_writer, database_of, private_mongo

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from backends.mongo.migrate import migrate
 
 from backends.embedded.ports import HOST
 from backends.mongo import erasures
 from backends.mongo.connections import MongoOptions
 from backends.mongo.embedded.kind import DISTRIBUTION, is_installed
+from backends.mongo.migrate import migrate
 from backends.mongo.records import MongoRecords
 from broker.core.account import draw
 from broker.core.errors import SettingsError, StoreUnavailableError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,7 +27,7 @@ from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
 from broker.core.topics import TopicPartition
 from broker.workers.deliver import Pulse, wait_for
-from broker.workers.halt import forget_others, halt
+from broker.workers.halt import forget_others, halt, halt_each
 from broker.workers.media.agenda import Agenda, Job
 from broker.workers.media.fetching import Fetching
 from broker.workers.media.scan import task_entry
@@ -108,17 +109,8 @@ class Fetcher:
             await wait_for(self.stop, self.policy.wait_seconds(4))
             return
         except LogChangedError as error:
-            if not error.places:
-                raise
-            for place in error.places:
-                halt(
-                    place,
-                    error,
-                    worker="media",
-                    subscription=self.subscription,
-                    pulse=self.pulse,
-                    metrics=self.metrics,
-                )
+            stop = partial(halt, worker="media", subscription=self.subscription, pulse=self.pulse, metrics=self.metrics)
+            halt_each(error, stop)
             return
         forget_others(self.pulse, self.subscription)
         self.pulse.waiting_for = None

@@ -36,7 +36,7 @@ async def test_settings_without_a_blob_store_are_an_outage_and_say_what_is_missi
                 structlog.testing.capture_logs() as lines,
                 pytest.raises(BlobsUnavailableError, match="CUSTODY_BLOBS__DSN"),
             ):
-                await one._blobs_if_there()
+                await one.blobs_if_there()
             assert [(line["action"], line["log_level"]) for line in lines] == [("run.no_blobs", "error")]
             assert "CUSTODY_BLOBS__DSN" in lines[0]["findings"][0]
 
@@ -48,7 +48,7 @@ async def test_a_blob_store_that_does_not_answer_is_not_waited_for() -> None:
         one = runner(Settings(blobs=BlobsSettings(dsn=dsn)), exits)
         for _ in range(2):
             with pytest.raises(BlobsUnavailableError):
-                await one._blobs_if_there()
+                await one.blobs_if_there()
 
 
 async def test_a_blob_store_that_another_worker_waits_for_is_not_there_yet() -> None:
@@ -56,4 +56,4 @@ async def test_a_blob_store_that_another_worker_waits_for_is_not_there_yet() -> 
         one = runner(Settings(), exits)
         one._opened["blobs"] = asyncio.get_running_loop().create_future()
         with pytest.raises(BlobsUnavailableError):
-            await one._blobs_if_there()
+            await one.blobs_if_there()
