@@ -1,6 +1,7 @@
 """Fixtures and options for the whole tree of tests.
 
-`postgres_server`, `kafka_server` and `s3_server` are one server each for the run, `database` a fresh database on the first.
+`postgres_server`, `kafka_server` and `s3_server` are one server each for the run, `database` a fresh database on the
+first.
 `seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
 At the end a run says how many tests ran on which log (`tests.tallies`).
 """

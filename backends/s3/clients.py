@@ -82,8 +82,8 @@ class _RenewedCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore 
 
 
 def _hush() -> None:
-    """At debug level the driver logs bodies and what it signs: it is not let down to that."""
+    """At debug level the driver logs bodies and signatures: whatever the level of all else, it does not come to that."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        if logger.getEffectiveLevel() < logging.INFO:
+        if logger.level < logging.INFO:
             logger.setLevel(logging.INFO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from backends.s3.errors import DRIVER_ERRORS, AbsentError, TakenError, gone, guarded
@@ -10,7 +11,7 @@ from backends.s3.objects import digest_in, pinned, target
 from broker.core.errors import BlobsUnavailableError, DigestMismatchError, ObjectGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from backends.s3.clients import Client
     from backends.s3.options import Location
@@ -20,7 +21,7 @@ _BREAKS = 3
 """So often in a row a stream may break without a byte in between."""
 
 
-async def stream(client: Client, at: Location) -> AsyncIterator[bytes]:
+async def stream(client: Client, at: Location) -> AsyncGenerator[bytes]:
     """The blob's bytes, in chunks of at most CHUNK_BYTES.
 
     ObjectGoneError: nothing lies there, or no longer what lay there first. DigestMismatchError, at the end: they are
@@ -30,10 +31,11 @@ async def stream(client: Client, at: Location) -> AsyncIterator[bytes]:
     size, first, breaks, done = int(answer["ContentLength"]), answer, 0, 0
     digest = hashlib.sha256()
     while True:
-        async for chunk in _chunks(answer):
-            done, breaks = done + len(chunk), 0
-            digest.update(chunk)
-            yield chunk
+        async with aclosing(_chunks(answer)) as chunks:
+            async for chunk in chunks:
+                done, breaks = done + len(chunk), 0
+                digest.update(chunk)
+                yield chunk
         if done >= size:
             break
         breaks += 1
@@ -54,7 +56,7 @@ async def _get(client: Client, at: Location, more: Mapping[str, str]) -> Mapping
         raise ObjectGoneError(f"{at.place}: another object lies there now than when reading began") from None
 
 
-async def _chunks(answer: Mapping[str, Any]) -> AsyncIterator[bytes]:
+async def _chunks(answer: Mapping[str, Any]) -> AsyncGenerator[bytes]:
     """What comes until the stream ends or breaks."""
     body = answer["Body"]
     try:

@@ -77,17 +77,6 @@ async def guarded(work: Awaitable[T], bucket: str) -> T:
     raise problem
 
 
-async def optional(work: Awaitable[T], bucket: str, *answers: str) -> T | None:
-    """The same; None where the server's answer is one of these codes."""
-    try:
-        return await work
-    except DRIVER_ERRORS as error:
-        if code_of(error) in answers:
-            return None
-        problem = translated(error, bucket)
-    raise problem
-
-
 def translated(error: BaseException, bucket: str) -> Exception:
     """What a driver's error means. An unknown one is retryable: by waiting nothing is lost."""
     code = code_of(error)
@@ -114,8 +103,10 @@ def code_of(error: BaseException) -> str:
 
 
 def missing_bucket(bucket: str) -> BlobsUnavailableError:
+    """It may come yet, and then nothing is lost."""
     return BlobsUnavailableError(f"There is no bucket {bucket}: make it with: custody init")
 
 
 def gone(place: str) -> ObjectGoneError:
+    """For whoever wants to read what is not there."""
     return ObjectGoneError(f"{place}: no blob lies there")

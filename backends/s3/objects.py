@@ -23,6 +23,7 @@ _DIGEST_BYTES = 32
 
 
 def target(at: Location) -> dict[str, Any]:
+    """Which object is meant."""
     return {"Bucket": at.bucket, "Key": at.key}
 
 
@@ -54,11 +55,11 @@ def version_of(answer: Mapping[str, Any]) -> str:
 
 def pinned(answer: Mapping[str, Any]) -> dict[str, str]:
     """What asks for the very same object again."""
-    version = answer.get("VersionId")
-    return {"VersionId": str(version)} if version and version != "null" else {"IfMatch": str(answer["ETag"])}
+    return same_version(answer) or {"IfMatch": str(answer["ETag"])}
 
 
 def same_version(answer: Mapping[str, Any]) -> dict[str, str]:
+    """What asks for that version, where there are versions."""
     version = answer.get("VersionId")
     return {"VersionId": str(version)} if version and version != "null" else {}
 
@@ -79,6 +80,7 @@ def digest_among(tags: Mapping[str, Any]) -> bytes | None:
 
 
 def info(at: Location, answer: Mapping[str, Any], sha256: bytes) -> BlobInfo:
+    """What the store says of a blob, from what S3 says of its object."""
     return BlobInfo(place=at.place, size=int(answer["ContentLength"]), sha256=sha256, version=version_of(answer))
 
 

@@ -6,10 +6,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from backends.s3 import bucket as buckets
+from backends.s3.bucket import Untold, told
 from backends.s3.clients import Clients
-from backends.s3.errors import AbsentError, guarded, optional
+from backends.s3.errors import AbsentError, code_of, guarded
 from backends.s3.leftovers import LEFT_FOR, sweep_uploads
-from broker.core.errors import BlobsUnavailableError
 
 if TYPE_CHECKING:
     from backends.s3.clients import Client
@@ -22,7 +23,7 @@ PRIVATE = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
-_AWS_DEFAULT_REGION = "us-east-1"  # the one that CreateBucket does not take by name
+_DEFAULT_REGION = "us-east-1"  # the one that AWS' CreateBucket does not take by name
 
 
 async def prepare_bucket(options: S3Options) -> list[str]:
@@ -61,17 +62,26 @@ async def _make(client: Client, home: TenantBucket, options: S3Options) -> bool:
         await guarded(client.head_bucket(Bucket=home.bucket), home.bucket)
     except AbsentError:
         wanted: dict[str, Any] = {"Bucket": home.bucket}
-        if (region := home.region or options.region) != _AWS_DEFAULT_REGION:
+        region = home.region or options.region
+        if options.endpoint is None and region != _DEFAULT_REGION:
             wanted["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        if wants_lock(options):
+        if options.lock_mode is not None or options.legal_hold:
             wanted["ObjectLockEnabledForBucket"] = True
-        return await optional(client.create_bucket(**wanted), home.bucket, "BucketAlreadyOwnedByYou") is not None
+        await guarded(_made(client, wanted), home.bucket)
+        return True
     return False
 
 
+async def _made(client: Client, wanted: dict[str, Any]) -> None:
+    try:
+        await client.create_bucket(**wanted)
+    except client.exceptions.ClientError as error:
+        if code_of(error) != "BucketAlreadyOwnedByYou":  # another `custody init` at the same time
+            raise
+
+
 async def _keep_versions(client: Client, bucket: str) -> bool:
-    found = await guarded(client.get_bucket_versioning(Bucket=bucket), bucket)
-    if found.get("Status") == "Enabled":
+    if await buckets.versioning(client, bucket) == "Enabled":
         return False
     wanted = {"Status": "Enabled"}
     await guarded(client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=wanted), bucket)
@@ -79,33 +89,29 @@ async def _keep_versions(client: Client, bucket: str) -> bool:
 
 
 async def _retain(client: Client, bucket: str, options: S3Options) -> bool:
-    """The bucket's own retention, for whatever comes into it without one."""
+    """The bucket's own retention, for whatever comes into it without one; one that somebody chose stays."""
     if options.lock_mode is None:
         return False
-    rule = {"DefaultRetention": {"Mode": options.lock_mode.upper(), "Days": options.lock_days}}
-    wanted = {"ObjectLockEnabled": "Enabled", "Rule": rule}
-    found = await optional(
-        client.get_object_lock_configuration(Bucket=bucket), bucket, "ObjectLockConfigurationNotFoundError"
-    )
-    if found is not None and found["ObjectLockConfiguration"].get("Rule"):
-        return False  # longer or shorter, somebody chose it: a finding says if it is too short
+    found = await buckets.lock(client, bucket)
+    if found and found is not Untold.ABSENT:
+        return False
+    retention = {"Mode": options.lock_mode.upper(), "Days": options.lock_days}
+    wanted = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
     await guarded(client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=wanted), bucket)
     return True
 
 
 async def _close_to_public(client: Client, bucket: str) -> bool:
-    found = await optional(
-        client.get_public_access_block(Bucket=bucket), bucket, "NoSuchPublicAccessBlockConfiguration", *UNSUPPORTED
-    )
-    if found is not None and found["PublicAccessBlockConfiguration"] == PRIVATE:
+    found = await buckets.public_access(client, bucket)
+    if found is Untold.UNSUPPORTED or found == PRIVATE:
         return False
     work = client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=PRIVATE)
-    return await optional(work, bucket, *UNSUPPORTED) is not None
+    return not isinstance(await told(work, bucket), Untold)
 
 
 async def _end_uploads(client: Client, bucket: str) -> bool:
-    rules = await lifecycle_rules(client, bucket)
-    if rules is None or any(aborts(one) for one in rules):
+    rules = await buckets.lifecycle(client, bucket)
+    if isinstance(rules, Untold) or any(buckets.aborts(one) for one in rules):
         return False
     rule = {
         "ID": ABORT_RULE,
@@ -114,28 +120,4 @@ async def _end_uploads(client: Client, bucket: str) -> bool:
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": LEFT_FOR.days},
     }
     work = client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [*rules, rule]})
-    return await optional(work, bucket, *UNSUPPORTED) is not None
-
-
-UNSUPPORTED = ("NotImplemented", "MethodNotAllowed", "501")
-
-
-async def lifecycle_rules(client: Client, bucket: str) -> list[dict[str, Any]] | None:
-    """The bucket's rules; None where the server knows of none."""
-    try:
-        found = await optional(
-            client.get_bucket_lifecycle_configuration(Bucket=bucket), bucket, "NoSuchLifecycleConfiguration"
-        )
-    except BlobsUnavailableError:
-        raise
-    return [] if found is None else list(found["Rules"])
-
-
-def aborts(rule: dict[str, Any]) -> bool:
-    """Whether a rule lets go of every upload that nobody completes."""
-    everywhere = not rule.get("Prefix") and not any((rule.get("Filter") or {}).values())
-    return rule["Status"] == "Enabled" and "AbortIncompleteMultipartUpload" in rule and everywhere
-
-
-def wants_lock(options: S3Options) -> bool:
-    return options.lock_mode is not None or options.legal_hold
+    return not isinstance(await told(work, bucket), Untold)

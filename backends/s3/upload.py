@@ -139,4 +139,5 @@ class Upload:
 
 
 def exists(at: Location) -> BlobExistsError:
+    """For whoever comes second."""
     return BlobExistsError(f"{at.place}: a blob lies there already, and blobs are written once")
