@@ -1,7 +1,7 @@
 """Fixtures and options for the whole tree of tests.
 
-`postgres_server`, `mongo_server` and `kafka_server` are one server each for the run; `database` and `mongo_database`
-are a fresh database on the first and the second.
+`postgres_server`, `mongo_server`, `s3_server` and `kafka_server` are one server each for the run; `database` and
+`mongo_database` are a fresh database on the first and the second.
 `seed` differs for each test and run and is printed; `fault_seed` runs a test once for each of a fixed series.
 At the end a run says how many tests of a suite ran on which implementation (`tests.tallies`).
 """
@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from tests.kafka_servers import SharedKafka, refuse_without_kafka, refuse_without_local_kafka, shared_kafka
 from tests.mongo_servers import SharedMongo, refuse_without_mongo, shared_mongo
+from tests.s3_servers import SharedS3, refuse_without_s3, shared_s3
 from tests.servers import SharedPostgres, shared_postgres
 from tests.tallies import Belongs, belongs, tallied, uneven
 
@@ -131,6 +132,19 @@ def local_kafka_here() -> None:
 async def kafka_server(kafka_here: None) -> AsyncIterator[SharedKafka]:  # noqa: ARG001 - it skips before a loop is made
     """One real Kafka for the run, not to be stopped: private_kafka() makes others."""
     async with shared_kafka() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_here() -> None:
+    """Skips, or fails in CI, where there is no S3 to be had."""
+    refuse_without_s3()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def s3_server(s3_here: None) -> AsyncIterator[SharedS3]:  # noqa: ARG001 - it skips before a loop is made
+    """One real S3 server for the run, not to be stopped: private_s3() makes others."""
+    async with shared_s3() as server:
         yield server
 
 
