@@ -28,6 +28,7 @@ class On(StrEnum):
     MOTOR = "MongoDB (Motor)"
     S3 = "S3"
     KAFKA = "Kafka"
+    TWO = "two at once"
 
 
 _PARAMETERS = {
@@ -45,6 +46,7 @@ _FIXTURES = (
     (re.compile(r"kafka|open_cluster_stage"), On.KAFKA),
 )
 """The first that any fixture's name fits holds."""
+_CLASSES = (("TestMemory", On.MEMORY), ("TestDual", On.TWO))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ def uneven(tallies: Mapping[str, Tally]) -> Sequence[str]:
 def _on(bases: Sequence[str], fixtures: Collection[str], parameters: Iterable[object]) -> On:
     by_parameter = [_PARAMETERS[one] for one in parameters if isinstance(one, str) and one in _PARAMETERS]
     by_fixture = [on for mark, on in _FIXTURES if any(map(mark.search, fixtures))]
-    by_class = [On.MEMORY for name in bases[:1] if name.startswith("TestMemory")]
+    by_class = [on for mark, on in _CLASSES if any(name.startswith(mark) for name in bases[:1])]
     return next(iter([*by_parameter, *by_fixture, *by_class]), On.POSTGRES)
 
 

@@ -89,6 +89,7 @@ class TestPostgresKeeps(KeepContract):
         (["TestMongoKeeps", "KeepContract"], ["mongo_server"], [], ("keep contract", On.MONGO)),
         (["TestS3Blobs", "BlobContract"], ["bench", "s3_server"], [0, OSError], ("blob contract", On.S3)),
         (["TestMemoryBlobs", "BlobContract"], ["bench"], [], ("blob contract", On.MEMORY)),
+        (["TestDualBlobs", "BlobContract"], ["bench"], [], ("blob contract", On.TWO)),
         (["TestMemoryBlobs", "BlobContract"], ["windows3"], [], ("blob contract", On.MEMORY)),
         (["TestKeeps", "KeepContract"], ["bench"], ["memory"], ("keep contract", On.MEMORY)),
         (["TestSomething"], ["kafka_server"], [], None),
