@@ -84,7 +84,7 @@ async def open_blobs(settings: Settings) -> BlobStore:
     if settings.kind("blobs") == "s3":
         from backends.s3.blobs import S3Blobs  # noqa: PLC0415 - as above
 
-        return await S3Blobs.open(s3_options(settings))
+        return await S3Blobs.connect(s3_options(settings))
     options = PostgresOptions(connections=settings.blobs.pool_size)
     return await PostgresBlobs.connect(lambda: settings.address("blobs"), options=options)
 
