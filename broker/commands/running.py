@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import uvloop
@@ -18,12 +18,15 @@ from broker.commands.context import FailedError, UsageError
 from broker.core.errors import SettingsError
 from broker.findings import closest, line, meant
 from broker.servers import refuse_in_production
+from broker.store_settings import STORES
 from broker.telemetry import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from broker.settings import Settings
+
+N = TypeVar("N", bound=str)
 
 _NEEDS = {
     "edge": ("log",),
@@ -58,7 +61,10 @@ At = Annotated[
 ]
 Keep = Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Where its data are to lie and to stay.")]
 LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres, or kafka.")]
-StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres, s3_mongo, or s3_postgres.")]
+StoreName = Annotated[
+    str,
+    typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres, s3_mongo, or s3_postgres."),
+]
 
 
 def run(workers: Workers = None) -> None:

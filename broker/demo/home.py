@@ -16,12 +16,13 @@ from typing import Literal
 
 from broker.core.errors import SettingsError
 from broker.store_settings import PROFILES, Kind, StoreName
+from broker.store_settings import ROLES as STORE_ROLES
 from connectors.simulator.config import DeliveryConfig, SimulatorConfig
 from connectors.simulator.sample import sample
 
 MARKER = ".custody-demo"
 TENANTS = ("umbrella", "harbour")
-ROLES = ("log", "records", "blobs")
+ROLES = ("log", *STORE_ROLES)
 PROVIDER = "whatsapp_cloud"
 
 Log = Literal["postgres", "kafka"]
@@ -63,7 +64,7 @@ class DemoHome:
     repeatable: bool = False
 
     @classmethod
-    def make(  # noqa: PLR0913 - what there is to choose, each by its name
+    def make(
         cls,
         root: Path,
         *,
@@ -80,9 +81,7 @@ class DemoHome:
         _clear(root)
         config = _placed(sample(companies=len(TENANTS), seed=seed), ports, seed)
         config = _in_order(config) if repeatable else config
-        home = cls(
-            root=root, seed=seed, ports=ports, log=log, store=store, simulator=config, repeatable=repeatable
-        )
+        home = cls(root=root, seed=seed, ports=ports, log=log, store=store, simulator=config, repeatable=repeatable)
         home.secrets.mkdir(mode=0o700)
         home._write()
         return home
@@ -105,7 +104,8 @@ class DemoHome:
     @property
     def kinds(self) -> Mapping[str, Kind]:
         """What the server of each role is."""
-        return {"log": self.log, **PROFILES[self.store]}
+        profile = PROFILES[self.store]
+        return {"log": self.log, **{role: profile[role] for role in STORE_ROLES}}
 
     @property
     def control_token(self) -> str:
