@@ -55,8 +55,10 @@ async def _document_taken(uri: str, collection: str, where: Mapping[str, object]
         documents = client[database_of(uri)][collection]
         taken = await documents.find_one_and_delete(where)
         assert taken is not None
-        yield
-        await documents.insert_one(taken)
+        try:
+            yield
+        finally:
+            await documents.insert_one(taken)
 
 
 @asynccontextmanager
@@ -65,17 +67,21 @@ async def _sql_row_taken(dsn: str, table: str, where: Mapping[str, object]) -> A
     async with _connection(dsn) as connection:
         await connection.execute(f"CREATE TABLE public.taken AS SELECT * FROM {name} WHERE {wanted} LIMIT 1")
         await connection.execute(f"DELETE FROM {name} AS one USING public.taken WHERE one IS NOT DISTINCT FROM taken")
-        yield
-        await connection.execute(f"INSERT INTO {name} SELECT * FROM public.taken")
-        await connection.execute("DROP TABLE public.taken")
+        try:
+            yield
+        finally:
+            await connection.execute(f"INSERT INTO {name} SELECT * FROM public.taken")
+            await connection.execute("DROP TABLE public.taken")
 
 
 @asynccontextmanager
 async def _row_flipped(demo: Demo, place: str) -> AsyncGenerator[None]:
     async with _connection(admin_address(demo.settings, "blobs")) as connection:
         await connection.execute(_FLIP, place)
-        yield
-        await connection.execute(_FLIP, place)
+        try:
+            yield
+        finally:
+            await connection.execute(_FLIP, place)
 
 
 @asynccontextmanager
@@ -88,8 +94,10 @@ async def _s3_flipped(demo: Demo, place: str) -> AsyncGenerator[None]:
         data = bytearray(await found["Body"].read())
         data[40] ^= 1
         put = await client.put_object(Bucket=at.bucket, Key=at.key, Body=bytes(data), Metadata=found["Metadata"])
-        yield
-        await client.delete_object(Bucket=at.bucket, Key=at.key, VersionId=put["VersionId"])
+        try:
+            yield
+        finally:
+            await client.delete_object(Bucket=at.bucket, Key=at.key, VersionId=put["VersionId"])
 
 
 @asynccontextmanager
@@ -102,7 +110,7 @@ async def _connection(dsn: str) -> AsyncGenerator[asyncpg.Connection[asyncpg.Rec
 
 
 async def _small_blob(demo: Demo) -> str:
-    """The place of a blob whose bytes lie in its row."""
+    """The place of the first blob: the demo has small ones only."""
     for tenant in demo.registry.tenants:
         async for part in demo.store.kept_parts(tenant):
             return part.place
