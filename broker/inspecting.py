@@ -171,6 +171,8 @@ def _registered(registry: Registry) -> Finding:
 
 def _unopened(settings: Settings, server: Server, error: CustodyError) -> Finding:
     name = settings.place(server)
+    if settings.kind(server) == "s3":
+        name = f"{settings.name(server, 'endpoint')} or {name}"
     if isinstance(error, RetryableError):
         remedy = f"start the server, correct {name}, or {_LOGINS[settings.kind(server)]}"
     elif isinstance(error, SettingsError):

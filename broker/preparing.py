@@ -179,18 +179,33 @@ async def _prepared_mongo(settings: Settings, server: Server, password: str | No
 
     admin, login = admin_address(settings, server), _wanted_login(settings, server, password)
     database = mongo_database(settings.address(server))
-    names = await migrate_mongo(admin, database)
-    if login is not None:
-        await ensure_mongo_writer(admin, database, login.role, login.password)
+    asked = "uri" if settings.admin_address(server) is None else "admin_uri"
+    async with _naming(settings.name(server, asked)):
+        names = await migrate_mongo(admin, database)
+        if login is not None:
+            await ensure_mongo_writer(admin, database, login.role, login.password)
     return _told(server, names, login)
 
 
 async def _prepared_s3(settings: Settings, server: Server) -> list[Step]:
     from backends.s3.prepare import prepare_bucket  # noqa: PLC0415 - as above
 
-    done = await prepare_bucket(s3_options(settings))
+    async with _naming(settings.name(server, "endpoint")):
+        done = await prepare_bucket(s3_options(settings))
     steps = [Step(server=server, what=what) for what in done]
     return steps or [Step(server=server, what="its buckets are there", changed=False)]
+
+
+@asynccontextmanager
+async def _naming(setting: str) -> AsyncIterator[None]:
+    """A server that does not do it is told with the setting of the address at which it was asked."""
+    try:
+        yield
+    except (StoreUnavailableError, BlobsUnavailableError) as error:
+        problem = type(error)(f"{error} (asked at {setting})")
+    else:
+        return
+    raise problem
 
 
 async def _prepared_postgres(settings: Settings, server: Server, password: str | None) -> list[Step]:

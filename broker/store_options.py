@@ -11,9 +11,8 @@ from broker.secret_files import file_fault, secret_reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backends.s3.options import S3Options
-
     from backends.mongo.connections import MongoOptions
+    from backends.s3.options import S3Options
     from broker.settings import Settings
     from broker.store_settings import BlobsSettings, RecordsSettings
 

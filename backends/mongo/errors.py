@@ -27,6 +27,7 @@ UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
 DUPLICATE_KEY = 11000
 _INVALID_DOCUMENT = 121
 _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
+_UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _SNAPSHOT_GONE = frozenset({239, 246})
 """SnapshotTooOld, SnapshotUnavailable."""
@@ -91,6 +92,10 @@ def _is_out_of_reach(error: BaseException) -> bool:
 def _remedy(error: BaseException) -> str:
     if _SNAPSHOT_GONE & codes_of(error):
         return "it took longer than the server keeps a moment for: raise minSnapshotHistoryWindowInSeconds there"
+    if _AUTHENTICATION_FAILED in codes_of(error):
+        return "the login is refused: correct the address, or make the login with: custody init --logins"
+    if _UNAUTHORIZED in codes_of(error):
+        return "the login may not do this: give it its rights with: custody init --logins"
     return "try again later"
 
 

@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import uvloop
@@ -18,12 +18,15 @@ from broker.commands.context import FailedError, UsageError
 from broker.core.errors import SettingsError
 from broker.findings import closest, line, meant
 from broker.servers import refuse_in_production
+from broker.store_settings import STORES
 from broker.telemetry import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from broker.settings import Settings
+
+N = TypeVar("N", bound=str)
 
 _NEEDS = {
     "edge": ("log",),
@@ -58,7 +61,10 @@ At = Annotated[
 ]
 Keep = Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Where its data are to lie and to stay.")]
 LogName = Annotated[str, typer.Option("--log", metavar="NAME", help="The event log: postgres, or kafka.")]
-StoreName = Annotated[str, typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres.")]
+StoreName = Annotated[
+    str,
+    typer.Option("--store", metavar="NAME", help="Where records and blobs rest: postgres, s3_mongo, or s3_postgres."),
+]
 
 
 def run(workers: Workers = None) -> None:
@@ -153,9 +159,11 @@ def demo(  # noqa: PLR0913, PLR0917 - options of the command line
     store: StoreName = "postgres",
     as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
-    """Watch it all on this machine: a Postgres, a simulated provider, the workers, and an account that closes.
+    """Watch it all on this machine: real servers, a simulated provider, the workers, and an account that closes.
 
     With --log kafka the log is a Kafka of its own, for which it needs Java 17 and, the first time, Maven.
+
+    With --store s3_mongo records rest on a MongoDB of its own and blobs on an S3 server; else on PostgreSQL.
 
     Exits with 1 if the account does not close.
 
@@ -166,18 +174,31 @@ def demo(  # noqa: PLR0913, PLR0917 - options of the command line
     Example: custody demo --seed 7 --at 2026-11-23T08:00:00+02:00
 
     Example: custody demo --log kafka
+
+    Example: custody demo --store s3_mongo
     """
     from broker.demo import LOGS, DemoOptions, run_demo  # noqa: PLC0415 - the demo is for this alone
 
     settings = context.load()
     refuse_in_production(settings, "the demo")
-    chosen = next((one for one in LOGS if one == log), None)
-    if chosen is None:
-        raise UsageError(line("--log", f"no such implementation{meant(closest(log, LOGS))}", "--log kafka"))
-    if store != "postgres":
-        raise UsageError(line("--store", "no such implementation", "--store postgres"))
-    if not run_demo(DemoOptions(messages=messages, seed=seed, at=_time(at), keep=keep, log=chosen), as_json=as_json):
+    options = DemoOptions(
+        messages=messages,
+        seed=seed,
+        at=_time(at),
+        keep=keep,
+        log=_implementation("--log", log, LOGS, "--log kafka"),
+        store=_implementation("--store", store, STORES, "--store s3_mongo"),
+    )
+    if not run_demo(options, as_json=as_json):
         raise FailedError(1)
+
+
+def _implementation(option: str, name: str, known: Sequence[N], example: str) -> N:
+    """One of those there are. `UsageError` where it is none."""
+    found = next((one for one in known if one == name), None)
+    if found is None:
+        raise UsageError(line(option, f"no such implementation{meant(closest(name, known))}", example))
+    return found
 
 
 def _time(text: str | None) -> datetime | None:

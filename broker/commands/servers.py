@@ -37,9 +37,9 @@ def init(
     logins: WithLogins = False,  # noqa: FBT002 - a flag of the command line
     as_json: context.Json = False,  # noqa: FBT002 - likewise
 ) -> None:
-    """Prepare the servers: migrations on log, records and blobs, and the topics of every registered tenant.
+    """Prepare the servers: migrations on log, records and blobs, buckets, and the topics of every registered tenant.
 
-    May be run again at any time. Uses CUSTODY_LOG__ADMIN_DSN and its likes where they are given.
+    May be run again at any time. Uses CUSTODY_LOG__ADMIN_DSN, CUSTODY_RECORDS__ADMIN_URI and their likes, if given.
 
     Example: custody init
 

@@ -1,4 +1,4 @@
-"""The main job on one machine: traffic comes in, is kept in a real Postgres, and is erased at a simulated provider."""
+"""The main job on one machine: traffic comes in, is kept on real servers, and is erased at a simulated provider."""
 
 from broker.demo.home import LOGS, Log
 from broker.demo.show import run_demo

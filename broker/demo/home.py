@@ -10,17 +10,19 @@ import json
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
 from broker.core.errors import SettingsError
+from broker.store_settings import PROFILES, Kind, StoreName
+from broker.store_settings import ROLES as STORE_ROLES
 from connectors.simulator.config import DeliveryConfig, SimulatorConfig
 from connectors.simulator.sample import sample
 
 MARKER = ".custody-demo"
 TENANTS = ("umbrella", "harbour")
-ROLES = ("log", "records", "blobs")
+ROLES = ("log", *STORE_ROLES)
 PROVIDER = "whatsapp_cloud"
 
 Log = Literal["postgres", "kafka"]
@@ -35,15 +37,18 @@ class Ports:
     edge: int
     simulator: int
     kafka: int
+    mongo: int
+    s3: int
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nothing listens on now."""
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+        names = [one.name for one in fields(cls)]
+        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in names]
         ports = [one.getsockname()[1] for one in listeners]
         for one in listeners:
             one.close()
-        return cls(postgres=ports[0], edge=ports[1], simulator=ports[2], kafka=ports[3])
+        return cls(**dict(zip(names, ports, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +59,21 @@ class DemoHome:
     seed: int
     ports: Ports
     log: Log
+    store: StoreName
     simulator: SimulatorConfig = field(repr=False)
     repeatable: bool = False
 
     @classmethod
-    def make(cls, root: Path, *, seed: int, ports: Ports, log: Log = "postgres", repeatable: bool = False) -> DemoHome:
+    def make(
+        cls,
+        root: Path,
+        *,
+        seed: int,
+        ports: Ports,
+        log: Log = "postgres",
+        store: StoreName = "postgres",
+        repeatable: bool = False,
+    ) -> DemoHome:
         """Lays the folder out afresh. `SettingsError` when it holds something that is not a demo's.
 
         `repeatable`: salts and ids come from the seed, and nothing that webhooks say depends on time or ports.
@@ -66,7 +81,7 @@ class DemoHome:
         _clear(root)
         config = _placed(sample(companies=len(TENANTS), seed=seed), ports, seed)
         config = _in_order(config) if repeatable else config
-        home = cls(root=root, seed=seed, ports=ports, log=log, simulator=config, repeatable=repeatable)
+        home = cls(root=root, seed=seed, ports=ports, log=log, store=store, simulator=config, repeatable=repeatable)
         home.secrets.mkdir(mode=0o700)
         home._write()
         return home
@@ -87,14 +102,10 @@ class DemoHome:
         return self.root / "simulator.toml"
 
     @property
-    def postgres(self) -> Path:
-        """The embedded server's folder."""
-        return self.root / "postgres"
-
-    @property
-    def kafka(self) -> Path:
-        """The embedded Kafka's folder, where the log is one."""
-        return self.root / "kafka"
+    def kinds(self) -> Mapping[str, Kind]:
+        """What the server of each role is."""
+        profile = PROFILES[self.store]
+        return {"log": self.log, **{role: profile[role] for role in STORE_ROLES}}
 
     @property
     def control_token(self) -> str:
@@ -105,9 +116,28 @@ class DemoHome:
         """A secret made from the seed."""
         return hashlib.sha256(f"custody/demo/{self.seed}/{name}".encode()).hexdigest()
 
-    def dsn(self, role: str) -> str:
-        """The address of a database as the role that Custody uses in production too."""
-        return f"postgresql://demo_{role}:{self.secret(role)}@127.0.0.1:{self.ports.postgres}/custody_{role}"
+    def server(self, role: str) -> Mapping[str, object]:
+        """Where a role's server is, with a login that has the rights of production."""
+        match self.kinds[role]:
+            case "postgres":
+                return {"dsn": f"postgresql://{self._login(role)}@127.0.0.1:{self.ports.postgres}/custody_{role}"}
+            case "mongo":
+                place = f"127.0.0.1:{self.ports.mongo}/custody_{role}?replicaSet=custody"
+                return {"uri": f"mongodb://{self._login(role)}@{place}"}
+            case "s3":
+                return {
+                    "bucket": f"custody-{role}",
+                    "endpoint": f"http://127.0.0.1:{self.ports.s3}",
+                    "path_style": True,
+                    "access_key": f"demo_{role}",
+                    "secret_key": self.secret(role),
+                }
+            case "kafka":  # one broker has one replica
+                broker = f"127.0.0.1:{self.ports.kafka}"
+                return {"kind": "kafka", "bootstrap": [broker], "replication": 1, "min_insync": 1}
+
+    def _login(self, role: str) -> str:
+        return f"demo_{role}:{self.secret(role)}"
 
     def _write(self) -> None:
         self._private(self.settings_file, to_toml(self._settings()))
@@ -120,9 +150,9 @@ class DemoHome:
             "registry": "custody.toml",
             "partitions": 2,
             **({"seed": self.seed} if self.repeatable else {}),
-            "embedded": {"directory": str(self.postgres), "port": self.ports.postgres, **self._own_kafka()},
-            **{role: {"dsn": self.dsn(role)} for role in ROLES},
-            **self._log(),
+            "store": self.store,
+            "embedded": self._own_servers(),
+            **{role: self.server(role) for role in ROLES},
             "edge": {"port": self.ports.edge},
             # All workers share one process here, and each waits for the others' turns: more at once makes up for it.
             "workers": {"media_concurrency": 32, "erase_concurrency": 32},
@@ -132,17 +162,13 @@ class DemoHome:
             },
         }
 
-    def _own_kafka(self) -> Mapping[str, object]:
-        if self.log != "kafka":
-            return {}
-        return {"kafka_directory": str(self.kafka), "kafka_port": self.ports.kafka}
-
-    def _log(self) -> Mapping[str, object]:
-        """Where the log is, if not on Postgres: one broker has one replica."""
-        if self.log != "kafka":
-            return {}
-        broker = f"127.0.0.1:{self.ports.kafka}"
-        return {"log": {"kind": "kafka", "bootstrap": [broker], "replication": 1, "min_insync": 1}}
+    def _own_servers(self) -> Mapping[str, object]:
+        """A folder and a port for each server that this demo needs."""
+        found: dict[str, object] = {}
+        for kind in dict.fromkeys(self.kinds.values()):
+            prefix = "" if kind == "postgres" else f"{kind}_"
+            found |= {f"{prefix}directory": str(self.root / kind), f"{prefix}port": getattr(self.ports, kind)}
+        return found
 
     def _registry(self) -> Mapping[str, object]:
         tenants: dict[str, object] = {}

@@ -26,12 +26,14 @@ from broker.demo.processes import Running, answers, custody
 from broker.demo.provider import ProviderControl
 from broker.judge import Judge, Verdict
 from broker.settings import Settings
+from broker.store_settings import Kind, StoreName
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _LOOK_SECONDS = 0.25
 _STUCK_SECONDS = 90.0
+_NAMES: Mapping[Kind, str] = {"postgres": "PostgreSQL", "kafka": "Kafka", "mongo": "MongoDB", "s3": "an S3 server"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class DemoOptions:
 
     `at` is when the story begins. Given that, it is the same again, digest by digest, whenever it is told with the
     same seed.
-    `log` is what the event log runs on.
+    `log` is what the event log runs on, `store` where records and blobs rest.
     """
 
     messages: int = 0
@@ -48,6 +50,7 @@ class DemoOptions:
     at: datetime | None = None
     keep: Path | None = None
     log: Log = "postgres"
+    store: StoreName = "postgres"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +131,12 @@ class Demo:
             seed=self.options.seed,
             ports=Ports.free(),
             log=self.options.log,
+            store=self.options.store,
             repeatable=self.options.at is not None,
         )
         self.settings = app.settings_of(self.home.settings_file)
         self.registry = app.registry(self.settings)
-        self.say("starting PostgreSQL" + (" and Kafka" if self.options.log == "kafka" else ""))
+        self.say(f"starting {' and '.join(_NAMES[kind] for kind in dict.fromkeys(self.home.kinds.values()))}")
         await enter(app.embedded(self.settings))
         self.say("creating tables, roles and topics")
         await app.prepare(self.settings, registry=self.registry)

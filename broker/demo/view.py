@@ -36,7 +36,7 @@ _SECTION_ENDS = frozenset({"lost", "gaps", "parts_open"})
 _BARS = (
     ("inbound", "WhatsApp messages sent"),
     ("accepted", "accepted by the edge"),
-    ("kept", "records kept in Postgres"),
+    ("kept", "records kept"),
     ("fetched", "photos and documents fetched"),
     ("erased", "erased at the provider"),
 )

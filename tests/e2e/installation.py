@@ -19,17 +19,21 @@ from broker.core.metrics import NoMetrics
 from broker.core.seal import entry_of
 from broker.core.topics import ARCHIVED_STREAMS, TopicPartition, topic_name
 from broker.workers.archive import Archive
+from tests.mongo_servers import as_login
+from tests.s3_servers import bucket_name
 from tests.servers import as_role
 from tests.unit.broker import registry_files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     import pytest
 
     from broker.core.model import Record
     from broker.core.ports import EventLog, LogEntry, RecordStore
     from broker.settings import Settings
+    from broker.store_settings import StoreName
+    from tests.s3_servers import SharedS3
 
 TENANT = "acme"
 
@@ -121,23 +125,42 @@ def said(*arguments: str, stdin: bytes = b"") -> Said:
     return Said(code=code, out=_text(out), err=_text(err))
 
 
-def lay_out(folder: Path, admin_dsn: str, *, log: str | None = None) -> Installation:
+def lay_out(
+    folder: Path, admin_dsn: str, *, log: str | None = None, stores: Mapping[str, str] | None = None
+) -> Installation:
     """Settings and registry in a folder, for one database that holds log, records and blobs, each with its login.
 
-    `log` are the settings of another log.
+    `log` are the settings of another log, `stores` those of records and blobs that rest elsewhere: see `on_s3_mongo`.
     """
     mark = secrets.token_hex(4)
     own = {name: as_role(admin_dsn, f"test_{mark}_{name}", mark) for name in ("log", "records", "blobs")}
-    sections = [
-        f'[{name}]\ndsn = "{dsn}"\nadmin_dsn = "{admin_dsn}"\nallow_unsafe_server = true\n' for name, dsn in own.items()
-    ]
-    if log is not None:
-        sections[0] = f"[log]\n{log}\n"
+    sections = {
+        name: f'dsn = "{dsn}"\nadmin_dsn = "{admin_dsn}"\nallow_unsafe_server = true\n' for name, dsn in own.items()
+    }
+    sections |= {"log": f"{log}\n"} if log is not None else {}
+    sections |= stores or {}
+    top = f'profile = "demo"\nregistry = "custody.toml"\npartitions = 2\nstore = "{_store(stores)}"\n'
     settings = folder / "settings.toml"
     settings.touch(mode=0o600)
-    settings.write_text('profile = "demo"\nregistry = "custody.toml"\npartitions = 2\n' + "\n".join(sections))
+    settings.write_text(top + "\n".join(f"[{name}]\n{section}" for name, section in sections.items()))
     registry_files.write(folder)
     return Installation(folder=folder, admin_dsn=admin_dsn)
+
+
+def on_s3_mongo(uri: str, s3: SharedS3) -> Mapping[str, str]:
+    """The settings of records on a MongoDB, by its superuser's URI, and of blobs in a bucket of their own."""
+    mark = secrets.token_hex(4)
+    place = f'bucket = "{bucket_name()}"\nendpoint = "{s3.endpoint}"\npath_style = true\n'
+    return {
+        "records": f'uri = "{as_login(uri, f"test_{mark}_records", mark)}"\nadmin_uri = "{uri}"\n',
+        "blobs": f'{place}access_key = "{s3.access_key}"\nsecret_key = "{s3.secret_key}"\n',
+    }
+
+
+def _store(stores: Mapping[str, str] | None) -> StoreName:
+    if stores is None:
+        return "postgres"
+    return "s3_mongo" if "records" in stores else "s3_postgres"
 
 
 def use(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

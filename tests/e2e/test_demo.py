@@ -6,12 +6,12 @@ import asyncio
 import io
 import json
 import tempfile
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from rich.console import Console
@@ -21,13 +21,13 @@ from broker.core.intake import Directory, SignedDelivery, take_in
 from broker.core.parcels import Packer
 from broker.demo import Demo, DemoOptions
 from broker.demo.view import as_json, print_outcome
-from broker.servers import admin_address
-from broker.settings import Server
+from broker.store_settings import STORES
 from connectors.whatsapp_cloud.parse import parse
 from tests.e2e.installation import said
+from tests.e2e.tampering import blob_changed, record_deleted, target_dropped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
 
     from broker.core.ports import UnkeptPart
 
@@ -46,54 +46,36 @@ FIELDS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tampering:
-    """What an administrator does by hand, how it is undone, and what is then said of it."""
+    """What an administrator does by hand, and what is then said of it."""
 
-    server: Server
-    done: tuple[str, ...]
-    undone: tuple[str, ...]
+    done: Callable[[Demo], AbstractAsyncContextManager[None]]
     said: tuple[str, ...]
-
-
-def _taken(table: str, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """One row taken out of a table, and put back."""
-    done = (
-        f"CREATE TABLE public.taken AS SELECT * FROM {table} WHERE {where} LIMIT 1",
-        f"DELETE FROM {table} AS one USING public.taken WHERE one IS NOT DISTINCT FROM taken",
-    )
-    return done, (f"INSERT INTO {table} SELECT * FROM public.taken", "DROP TABLE public.taken")
 
 
 _FOR_NOBODY = b"""{"entry": [{"id": "1", "changes": [{"field": "messages", "value": {
     "metadata": {"phone_number_id": "2"}, "statuses": [{"id": "3", "status": "sent"}]}}]}]}"""
-_FLIP = "UPDATE custody_blobs.blobs SET data = set_byte(data, 40, get_byte(data, 40) # 1) WHERE place = '{place}'"
-_RECORD = _taken("custody_pas.records", "kind = 'message' AND part_count = 0")
-_TARGET = _taken("custody_pas.targets", "state = 'erased'")
 TAMPERINGS = {
     "a record deleted": Tampering(
-        server="records",
-        done=_RECORD[0],
-        undone=_RECORD[1],
+        done=record_deleted,
         said=("accepted is", "got a 200 and is nowhere", "is held by the provider and is no residue"),
     ),
     "a byte of a blob changed": Tampering(
-        server="blobs",
-        done=(_FLIP,),
-        undone=(_FLIP,),
+        done=blob_changed,
         said=(
             "1 times: has other bytes in the blob store than were kept",
             "1 times: has other bytes than the provider",
         ),
     ),
-    "a target dropped": Tampering(server="records", done=_TARGET[0], undone=_TARGET[1], said=("targets is",)),
+    "a target dropped": Tampering(done=target_dropped, said=("targets is",)),
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def demo() -> AsyncIterator[Demo]:
-    """A demo played to its end, in a folder that the server's own account may pass through."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=STORES)
+async def demo(request: pytest.FixtureRequest) -> AsyncIterator[Demo]:
+    """A demo played to its end on each profile of stores, in a folder that a server's own account may pass through."""
     with tempfile.TemporaryDirectory(prefix="custody-e2e-") as folder:
         Path(folder).chmod(0o711)
-        async with Demo(options=DemoOptions(keep=Path(folder) / "demo")) as demo:
+        async with Demo(options=DemoOptions(keep=Path(folder) / "demo", store=request.param)) as demo:
             await demo.play()
             yield demo
 
@@ -111,9 +93,18 @@ async def test_the_demo_closes_and_its_document_is_complete(demo: Demo) -> None:
     assert all(document[name] > 0 for name in ("kept", "duplicates", "variants", "gaps", "parts_kept", "erased"))
 
 
+@pytest.mark.parametrize("command", ["report --strict --verify", "show RECORD", "dead list", "check --offline"])
+async def test_the_commands_that_the_demo_shows_work(demo: Demo, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_SETTINGS", str(demo.home.settings_file))
+    example = await demo.example()
+    assert example is not None
+    told = await asyncio.to_thread(said, *command.replace("RECORD", example).split())
+    assert (told.code, told.err) == (0, "")
+
+
 @pytest.mark.parametrize("tampering", TAMPERINGS.values(), ids=TAMPERINGS.keys())
 async def test_tampering_opens_the_account_and_is_named(demo: Demo, tampering: Tampering) -> None:
-    async with _tampered(demo, tampering):
+    async with tampering.done(demo):
         outcome = await demo.outcome()
 
     assert outcome.closed is False
@@ -180,26 +171,3 @@ async def test_a_body_that_nobody_claims_is_told_apart_from_the_account(demo: De
     assert (before.unclaimed, document["unclaimed"], document["closed"]) == (0, 1, True)
     assert document["accepted"] == before.account.accepted
     assert "Bodies for accounts that nobody registered: 1," in printed.getvalue()
-
-
-@asynccontextmanager
-async def _tampered(demo: Demo, tampering: Tampering) -> AsyncGenerator[None]:
-    """As superuser, whom neither rights nor row security hold back."""
-    place = await _small_blob(demo)
-    connection = await asyncpg.connect(admin_address(demo.settings, tampering.server))
-    try:
-        for statement in tampering.done:
-            await connection.execute(statement.format(place=place))
-        yield
-        for statement in tampering.undone:
-            await connection.execute(statement.format(place=place))
-    finally:
-        await connection.close()
-
-
-async def _small_blob(demo: Demo) -> str:
-    """The place of a blob whose bytes lie in its row."""
-    for tenant in demo.registry.tenants:
-        async for part in demo.store.kept_parts(tenant):
-            return part.place
-    raise AssertionError("the demo kept no part")

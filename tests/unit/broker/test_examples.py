@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from broker.registry import read_registry
 from broker.sources import load
 from tests.unit.broker.registry_files import KEY
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,3 +49,16 @@ def test_the_example_of_a_log_on_kafka_is_right(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     settings = load()
     assert (settings.log.kind, len(settings.log.bootstrap), settings.log.mechanism) == ("kafka", 3, "scram-sha-512")
+
+
+@pytest.mark.parametrize("commented", [False, True])
+def test_the_example_of_stores_on_mongodb_and_s3_is_right(commented: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [one for one in os.environ if one.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "deploy/examples/custody-s3-mongo.env").read_text()
+    before = "(?:# )?" if commented else ""
+    for name, value in re.findall(rf"^{before}(CUSTODY_[A-Z_]+)=(.*)$", text, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert (settings.kind("records"), settings.kind("blobs"), settings.blobs.lock_days) == ("mongo", "s3", 1825)
+    assert ("acme" in settings.blobs.tenant_buckets) == commented
