@@ -1,4 +1,4 @@
-"""A bad connection to an S3 server: resets in the middle, answers that get lost, refusals in S3's own words, silence."""
+"""A bad connection to an S3 server: resets half way, answers that get lost, refusals in S3's own words, silence."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ async def _pump(
     most_up = fault.after_bytes if isinstance(fault, ResetsRequest) else None
     most_down = fault.after_bytes if isinstance(fault, ResetsAnswer) else None
     up = asyncio.create_task(_copy(reader, up_writer, end=asked.body_bytes, most=most_up))
-    down = asyncio.create_task(_copy(up_reader, writer, end=None, most=most_down))
+    down = asyncio.create_task(_answer(up_reader, writer, most=most_down))
     try:
         if await up or await down:
             _reset(writer)
@@ -202,6 +202,18 @@ async def _pump(
         up.cancel()
         down.cancel()
         await asyncio.gather(up, down, return_exceptions=True)
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, most: int | None) -> bool:
+    """As `_copy`; that the server wants the body is no answer yet."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 100"):
+        writer.write(head)
+        head = await reader.readuntil(b"\r\n\r\n")
+    if most is not None and most < len(head):
+        return True
+    writer.write(head)
+    return await _copy(reader, writer, end=None, most=None if most is None else most - len(head))
 
 
 async def _copy(

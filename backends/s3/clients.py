@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import ReadTimeoutError
 
 if TYPE_CHECKING:
     from backends.s3.options import S3Options
@@ -19,6 +21,7 @@ Client: TypeAlias = Any
 """aiobotocore ships no types of its own."""
 
 ATTEMPTS = 3
+_SLOWEST_BYTES_PER_SECOND = 64 * 1024
 _LOGGERS = ("aiobotocore", "botocore")
 
 
@@ -57,6 +60,7 @@ class Clients:
             max_pool_connections=options.connections,
             connect_timeout=options.connect_timeout_seconds,
             read_timeout=options.read_timeout_seconds,
+            http_session_cls=_ImpatientSession,
             # The digest is ours, SHA-256, on every object and part; no other is added, which some servers refuse.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -65,6 +69,22 @@ class Clients:
             "s3", region_name=region, endpoint_url=options.endpoint, verify=options.ca_file, config=config
         )
         return await self._exits.enter_async_context(made)
+
+
+class _ImpatientSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore ships no types
+    """Limits each attempt as a whole. The driver's own limits begin when a request is sent.
+
+    A server that is silent before, as one that was frozen, would hold a put for ever.
+    """
+
+    async def send(self, request: Any) -> Any:  # noqa: ANN401 - as above
+        size = int(request.headers.get("Content-Length") or 0)
+        limits = self._timeout
+        try:
+            async with asyncio.timeout(limits.sock_connect + limits.sock_read + size / _SLOWEST_BYTES_PER_SECOND):
+                return await super().send(request)
+        except TimeoutError:
+            raise ReadTimeoutError(endpoint_url="") from None
 
 
 class _RenewedCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore ships no types
@@ -82,7 +102,7 @@ class _RenewedCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore 
 
 
 def _hush() -> None:
-    """At debug level the driver logs bodies and signatures: whatever the level of all else, it does not come to that."""
+    """At debug level the driver logs bodies and signatures: whatever all else does, it does not come to that."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if logger.level < logging.INFO:

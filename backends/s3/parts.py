@@ -12,8 +12,6 @@ from broker.core.errors import DigestMismatchError, TooLargeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_AT_ONCE_BYTES = 512 * 1024
-
 
 class Parts:
     """The parts of one blob, in order; the last of them stays until the end."""
@@ -62,9 +60,7 @@ def checksum(data: BytesIO) -> str:
         return base64.b64encode(hashlib.sha256(view).digest()).decode()
 
 
-def body(data: BytesIO) -> bytes | BytesIO:
-    """As it is sent: a small one at once, a large one piece by piece, since it would hold up all else meanwhile."""
-    if data.tell() <= _AT_ONCE_BYTES:
-        return data.getvalue()
+def body(data: BytesIO) -> BytesIO:
+    """As it is sent, piece by piece: at once it would hold up all else meanwhile, and be in memory twice."""
     data.seek(0)
     return data
