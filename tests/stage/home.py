@@ -6,7 +6,7 @@ import random
 import socket
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from broker.demo.home import PROVIDER, TENANTS, DemoHome, Log, Ports, to_toml
@@ -60,8 +60,8 @@ class StageHome:
         overrides: Mapping[str, Any] | None = None,
     ) -> StageHome:
         """Lays the folder out."""
-        postgres, edge, simulator, kafka = free_ports(4)
-        ports = Ports(postgres=postgres, edge=edge, simulator=simulator, kafka=kafka)
+        names = [one.name for one in fields(Ports)]
+        ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
         demo = DemoHome.make(root, seed=seed, ports=ports, log=log)
         config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
         registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
