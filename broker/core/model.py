@@ -212,7 +212,8 @@ class MediaObject:
 class ItemContent:
     """The content of a record that a provider sent.
 
-    `item` is the provider's own JSON, byte for byte; where it is not valid JSON, `item_base64` holds the bytes.
+    `item` is the provider's own JSON, byte for byte; where it is not valid JSON, or has space around it, `item_base64`
+    holds the bytes.
     """
 
     salt: bytes = field(repr=False)

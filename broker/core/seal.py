@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from broker.core.item import Item
 
+_JSON_SPACE = b" \t\n\r"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealer:
@@ -177,7 +179,7 @@ def event_headers(
 
 
 def _content(item: Item, salt: bytes) -> ItemContent:
-    verbatim = _is_json(item.raw)
+    verbatim = _is_json(item.raw) and item.raw == item.raw.strip(_JSON_SPACE)  # what is spliced loses space around it
     context = item.context if item.context is not None and _is_json(item.context) else None
     return ItemContent(
         salt=salt,

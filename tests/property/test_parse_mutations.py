@@ -159,6 +159,7 @@ marks = st.sampled_from(
 
 
 @hypothesis.settings(max_examples=EXAMPLES // 4, deadline=None)
+@hypothesis.example(body={"object": "of_no_known_shape"}, steps=[("put", 31, 0, b"\n")], mark=b"", spaced=False)
 @hypothesis.given(
     body=st.sampled_from(BODIES), steps=st.lists(cuts, min_size=1, max_size=4), mark=marks, spaced=st.booleans()
 )
