@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from broker.comparable import Selection, grouped, rows
-from broker.core.errors import ObjectGoneError
+from broker.core.errors import DigestMismatchError, ObjectGoneError
 from broker.core.parity import KINDS, Difference, Kind, Root, merged, respects
 from broker.core.ports import BlobStore
 from broker.core.ports.tables import TableSnapshot
@@ -193,6 +193,8 @@ async def blob_fault(blobs: BlobStore, blob: Blob, *, quick: bool = False) -> st
             digest.update(chunk)
     except ObjectGoneError:
         return "missing"
+    except DigestMismatchError:  # a store that looks for itself
+        return "altered"
     return None if digest.digest() == blob.sha256 else "altered"
 
 

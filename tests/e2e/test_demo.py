@@ -19,8 +19,10 @@ from rich.console import Console
 from broker.app import capabilities, now
 from broker.core.intake import Directory, SignedDelivery, take_in
 from broker.core.parcels import Packer
+from broker.core.parity import Blob
 from broker.demo import Demo, DemoOptions
 from broker.demo.view import as_json, print_outcome
+from broker.parity import blob_fault
 from broker.store_settings import STORES
 from connectors.whatsapp_cloud.parse import parse
 from tests.e2e.installation import said
@@ -112,6 +114,26 @@ async def test_tampering_opens_the_account_and_is_named(demo: Demo, tampering: T
     for words in tampering.said:
         assert any(words in problem for problem in outcome.problems), outcome.problems
     assert (await demo.outcome()).closed is True, "not restored"
+
+
+async def test_a_changed_blob_is_named_by_the_commands_that_hash_it_again(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUSTODY_SETTINGS", str(demo.home.settings_file))
+    async with blob_changed(demo):
+        told = await asyncio.to_thread(said, "report", "--verify", "--json")
+        faults = [await blob_fault(demo.blobs, blob) for blob in await _blobs(demo)]
+    assert (told.code, told.err) == (1, "")
+    tenants = told.document["tenants"].values()
+    (found,) = [one for tenant in tenants for one in tenant["verified"]["mismatches"]]
+    assert (found["what"], found["missing"]) == ("blob", False)
+    assert [one for one in faults if one is not None] == ["altered"]
+
+
+async def _blobs(demo: Demo) -> list[Blob]:
+    tenants = demo.registry.tenants
+    parts = [part for tenant in tenants async for part in demo.store.kept_parts(tenant)]
+    return [Blob(place=one.place, size=one.size, sha256=one.sha256) for one in parts]
 
 
 async def test_a_lost_part_that_is_asked_for_again_is_kept_and_erased(
