@@ -126,7 +126,7 @@ FIELDS: Mapping[type[Any], Mapping[str, str]] = {
     ItemContent: {
         "salt": SALT,
         "item": "The provider's own JSON for this item, byte for byte.",
-        "item_base64": "The provider's bytes where they are no valid JSON, or have space around it. Then there is no `item`.",
+        "item_base64": "The provider's bytes where they are no JSON, or have space around it. Then there is no `item`.",
         "context": "The JSON that the item came in, without other items.",
         "provider_ids": "What the provider calls it.",
         "identities": "Who stands behind `parties`, in the same order.",
