@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backends.memory import MemoryBlobs, MemoryRecords
@@ -12,9 +12,11 @@ from backends.mongo.drivers import DriverName
 from backends.mongo.records import MongoRecords
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.records import PostgresRecords
+from backends.s3.blobs import S3Blobs
 from tests.mongo_servers import SharedMongo
 from tests.mongo_stores import emptied as clear
 from tests.mongo_stores import mongo_database
+from tests.s3_servers import SharedS3, bucket_name, fresh_bucket
 from tests.servers import SharedPostgres
 from tests.stores import as_writer, execute, store_database
 
@@ -115,3 +117,27 @@ class PostgresBlobsSide:
                 yield emptied
             finally:
                 await blobs.close()
+
+
+@dataclass
+class S3BlobsSide:
+    """Blobs in a bucket of their own, under another prefix for each example."""
+
+    server: SharedS3
+
+    @asynccontextmanager
+    async def opened(self, clock: Clock) -> AsyncGenerator[Emptied[BlobStore]]:
+        options = await fresh_bucket(self.server)
+        opened: list[S3Blobs] = []
+
+        async def emptied() -> BlobStore:
+            while opened:
+                await opened.pop().close()
+            opened.append(await S3Blobs.connect(replace(options, prefix=bucket_name()), clock=clock))
+            return opened[-1]
+
+        try:
+            yield emptied
+        finally:
+            for one in opened:
+                await one.close()

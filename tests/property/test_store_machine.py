@@ -8,6 +8,7 @@ import pytest
 
 from backends.memory import blobs as memory_blobs
 from backends.postgres import blobs as postgres_blobs
+from backends.s3.options import LEAST_PART_BYTES
 from tests.contract.blob_store_model import run_blob_store_machine
 from tests.contract.record_store_model import run_record_store_machine
 from tests.mongo_stores import DRIVERS
@@ -17,11 +18,13 @@ from tests.property.sides import (
     MongoRecordsSide,
     PostgresBlobsSide,
     PostgresRecordsSide,
+    S3BlobsSide,
 )
 
 if TYPE_CHECKING:
     from backends.mongo.drivers import DriverName
     from tests.mongo_servers import SharedMongo
+    from tests.s3_servers import SharedS3
     from tests.servers import SharedPostgres
 
 
@@ -37,3 +40,8 @@ def test_mongo_and_memory_agree_on_everything(mongo_server: SharedMongo, driver:
 def test_blobs_on_postgres_and_in_memory_are_the_same(postgres_server: SharedPostgres) -> None:
     borders = (memory_blobs.CHUNK_BYTES, postgres_blobs.CHUNK_BYTES)
     run_blob_store_machine(PostgresBlobsSide(postgres_server), MemoryBlobsSide(), borders)
+
+
+def test_blobs_on_s3_and_in_memory_are_the_same(s3_server: SharedS3) -> None:
+    borders = (memory_blobs.CHUNK_BYTES, LEAST_PART_BYTES)
+    run_blob_store_machine(S3BlobsSide(s3_server), MemoryBlobsSide(), borders)
