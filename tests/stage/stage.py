@@ -53,6 +53,8 @@ FROM custody_pas.targets AS t LEFT JOIN custody_pas.receipts AS r USING (tenant,
 WHERE t.state IN ('waiting', 'due', 'commanded', 'blocked') ORDER BY t.target_id, r.receipt_number LIMIT 20
 """
 _PATIENCE_SECONDS = 240.0
+_VOUCH_SECONDS, _VOUCHING_MESSAGES = 20.0, 20
+_GONE = '"code": "gone"'
 
 
 class UnsettledError(AssertionError):
@@ -243,11 +245,17 @@ class Stage:
 
         `unblocking` lets a person look after blocked targets now and then.
         """
+        loop = asyncio.get_running_loop()
+        vouch_at = loop.time() + _VOUCH_SECONDS
 
         async def closed() -> bool:
+            nonlocal vouch_at
             problems = await self.pending()
             if unblocking and problems:
                 await self.unblock()
+            if problems and loop.time() > vouch_at and self._lacks_witness():
+                vouch_at = loop.time() + _VOUCH_SECONDS
+                await self.play(_VOUCHING_MESSAGES)
             return not problems
 
         await self.until("settled", closed, within_seconds=within_seconds)
@@ -255,6 +263,13 @@ class Stage:
         if verdict.problems:
             raise UnsettledError(f"the provider's word disagrees: {verdict.problems}\n{await self._told()}")
         return await self.account()
+
+    def _lacks_witness(self) -> bool:
+        """Whether a part waits because nothing else was fetched since its worker started: lost is believed beside that.
+
+        On a real number some photo comes along sooner or later.
+        """
+        return any(_GONE in actor.tail() for actor in self.actors.values())
 
     async def pending(self) -> list[str]:
         """What keeps the account from closing now."""
