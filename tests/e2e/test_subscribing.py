@@ -76,7 +76,8 @@ async def samples(kafka: str) -> AsyncIterator[None]:
     forget(kafka, SAMPLE_TENANT)
     async with running(command("publish_samples", kafka)) as publisher:
         assert await publisher.lines(2) == ["8 entries"]
-        assert await publisher.ended() == (0, "")
+        code, complaint = await publisher.ended()  # a broker that just started has the client warn, and try again
+        assert code == 0, complaint
     yield
     forget(kafka, SAMPLE_TENANT)
 

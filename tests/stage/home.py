@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from broker.demo.home import PROVIDER, TENANTS, DemoHome, Log, Ports, to_toml
 from connectors.simulator.config import DeliveryConfig, MediaConfig, SimulatorConfig
-from tests.stage.servers import ROLES, Servers
+from tests.stage.servers import Servers
+from tests.stage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,15 @@ _WORKERS = {
     "claim_poll_seconds": 0.5,
 }
 _KAFKA = {"session_seconds": 1.0, "heartbeat_seconds": 0.2, "metadata_seconds": 0.5, "request_seconds": 3.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which store is the main one, the stage's Postgres where none is named, and which one is beside it."""
+
+    main: Stores | None = None
+    other: Stores | None = None
+    writes_both: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class StageHome:
         misbehaviour: Misbehaviour,
         log: Log = "postgres",
         overrides: Mapping[str, Any] | None = None,
+        layout: Layout | None = None,
     ) -> StageHome:
         """Lays the folder out."""
         names = [one.name for one in fields(Ports)]
@@ -66,8 +77,14 @@ class StageHome:
         config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
         registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
         home = cls(demo=demo, servers=servers, simulator=config, registry=registry, overrides=overrides or {})
-        home.settings_file.write_text(to_toml(home.settings()), encoding="utf-8")
+        home.write(layout or Layout())
         return home
+
+    def write(self, layout: Layout) -> None:
+        """Writes the settings; what runs already goes by the old ones until it is started again."""
+        fresh = self.settings_file.with_suffix(".new")
+        fresh.write_text(to_toml(self.settings(layout)), encoding="utf-8")
+        fresh.rename(self.settings_file)
 
     @property
     def root(self) -> Path:
@@ -100,12 +117,21 @@ class StageHome:
         fresh.write_text(to_toml(registry), encoding="utf-8")
         fresh.rename(self.registry_file)
 
-    def settings(self) -> Mapping[str, Any]:
+    @property
+    def on_postgres(self) -> Stores:
+        """The store on the stage's own Postgres."""
+        return Stores(profile="postgres", records=self._server("records"), blobs=self._server("blobs"))
+
+    def settings(self, layout: Layout | None = None) -> Mapping[str, Any]:
+        layout = layout or Layout()
+        other = layout.other
         made: dict[str, Any] = {
             **self.demo._settings(),
             "profile": "development",
             "registry_poll_seconds": 0.1,
-            **{role: self._server(role) for role in ROLES},
+            "log": self._server("log"),
+            **(layout.main or self.on_postgres).sections(),
+            **({} if other is None else {"other": {**other.sections(), "write": layout.writes_both}}),
             **self._log(),
             "edge": {"port": self.demo.ports.edge, "append_seconds": 3.0, "retry_after_seconds": 1},
             "workers": _WORKERS,

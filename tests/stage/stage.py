@@ -25,11 +25,12 @@ from broker.core.ports import BlobStore, EventLog, RecordStore
 from broker.core.topics import Stream, topic_name
 from broker.demo.home import Log
 from broker.judge import Judge, Verdict
+from broker.preparing import passwords_of
 from broker.settings import Settings
 from connectors.simulator import Misbehaviour, Play, Simulator
 from tests.stage.actors import Actor, ActorFailedError
 from tests.stage.doomed import COMMAND
-from tests.stage.home import PROVIDER, TENANTS, StageHome, free_ports
+from tests.stage.home import PROVIDER, TENANTS, Layout, StageHome, free_ports
 from tests.stage.nursery import Nursery, nursery_at
 from tests.stage.servers import Servers
 from tests.stage.truth import Truth
@@ -47,11 +48,7 @@ TOGETHER: Mapping[str, Sequence[str]] = {"edge": ("edge",), "rest": WORKERS[1:]}
 """Two processes, for tests in which nobody is killed: they start sooner."""
 
 _LOOK_SECONDS = 0.1
-_OPEN_TARGETS = """
-SELECT t.tenant, t.target_id, t.state, t.reason, t.attempt, r.attempt AS receipt, r.outcome, r.evidence, r.witnessed
-FROM custody_pas.targets AS t LEFT JOIN custody_pas.receipts AS r USING (tenant, target_id)
-WHERE t.state IN ('waiting', 'due', 'commanded', 'blocked') ORDER BY t.target_id, r.receipt_number LIMIT 20
-"""
+_OPEN = frozenset({TargetState.WAITING, TargetState.DUE, TargetState.COMMANDED, TargetState.BLOCKED})
 _PATIENCE_SECONDS = 240.0
 _VOUCH_SECONDS, _VOUCHING_MESSAGES = 20.0, 20
 _GONE = '"code": "gone"'
@@ -67,7 +64,7 @@ class StageOptions:
 
     `known` tenants are in the registry from the start, and `registered` ones with their accounts.
 
-    `log` is what the log runs on; for "kafka" the servers have a cluster.
+    `log` is what the log runs on; for "kafka" the servers have a cluster. `layout` says where records and blobs rest.
     """
 
     seed: int
@@ -77,6 +74,7 @@ class StageOptions:
     registered: Sequence[str] = TENANTS
     known: Sequence[str] = TENANTS
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    layout: Layout = field(default_factory=Layout)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,6 +141,18 @@ class Stage:
         self.actors[name] = actor
         await actor.start()
         return actor
+
+    async def lay_out(self, layout: Layout) -> None:
+        """Writes the settings anew, and looks at the stores by them; processes go by them once they start again."""
+        self.home.write(layout)
+        self.settings = app.settings_of(self.home.settings_file)
+        await self._open_stores()
+
+    async def restart(self, *names: str) -> None:
+        """Ends these processes as an orchestrator does, one after the other, and starts each again; all by default."""
+        for name in names or tuple(self.options.processes):
+            await self.dismiss(name)
+            await self.start(name)
 
     async def dismiss(self, *names: str, number: signal.Signals = signal.SIGTERM) -> dict[str, int]:
         """Ends these processes for good; their exit codes."""
@@ -287,8 +297,10 @@ class Stage:
     async def _told(self) -> str:
         """Everything that helps to see why."""
         tails = [f"--- {one.name}, started {one.starts} times:\n{one.tail()}" for one in self.actors.values()]
-        targets = [str(dict(row)) for row in await self.servers.fetch("records", _OPEN_TARGETS)]
-        return "\n".join([f"seed {self.options.seed}", *await self.pending(), *targets, *tails])
+        targets = [
+            f"{tenant}: {one}" for tenant in TENANTS async for one in self.store.targets(tenant) if one.state in _OPEN
+        ]
+        return "\n".join([f"seed {self.options.seed}", *await self.pending(), *targets[:20], *tails])
 
     # --- setting up ---
 
@@ -302,18 +314,21 @@ class Stage:
             misbehaviour=options.misbehaviour,
             log=options.log,
             overrides=options.overrides,
+            layout=options.layout,
         )
         self.home.register(*options.registered, known=options.known)
         self.settings = app.settings_of(self.home.settings_file)
-        passwords = dict.fromkeys(self.servers.by_role, self.servers.password)
-        await app.prepare(self.settings, registry=self.registry, passwords=passwords)
+        await app.prepare(self.settings, registry=self.registry, passwords=passwords_of(self.settings))
         if self.nursery is not None:
             self._nursery = await self._exits.enter_async_context(nursery_at(self.nursery))
         self.provider = await self._exits.enter_async_context(Simulator(self.home.simulator))
         self.log = await app.entered(self._exits, app.open_log(self.settings))
+        await self._open_stores()
+        self._exits.push_async_callback(self._end)
+
+    async def _open_stores(self) -> None:
         self.store = await app.entered(self._exits, app.open_records(self.settings))
         self.blobs = await app.entered(self._exits, app.open_blobs(self.settings))
-        self._exits.push_async_callback(self._end)
 
     async def _end(self) -> None:
         """Ends what still runs, whatever state it is in."""
