@@ -50,7 +50,7 @@ TOGETHER: Mapping[str, Sequence[str]] = {"edge": ("edge",), "rest": WORKERS[1:]}
 _LOOK_SECONDS = 0.1
 _OPEN = frozenset({TargetState.WAITING, TargetState.DUE, TargetState.COMMANDED, TargetState.BLOCKED})
 _PATIENCE_SECONDS = 240.0
-_VOUCH_SECONDS, _VOUCHING_MESSAGES = 20.0, 20
+_VOUCH_SECONDS, _VOUCHING_MESSAGES = 15.0, 40
 _GONE = '"code": "gone"'
 
 
@@ -241,11 +241,18 @@ class Stage:
     async def until(
         self, what: str, holds: Callable[[], Awaitable[bool]], *, within_seconds: float = _PATIENCE_SECONDS
     ) -> None:
-        """Returns once a condition holds; `UnsettledError` when it does not come to."""
+        """Returns once a condition holds; `UnsettledError` when it does not come to.
+
+        Where a process knows of nothing but lost photos, others are sent now and then, as a real number gets some too:
+        it believes the provider only beside one that it fetched.
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + within_seconds
+        deadline, vouch_at = loop.time() + within_seconds, loop.time() + _VOUCH_SECONDS
         while not await holds():
             self.check()
+            if loop.time() > vouch_at and self._lacks_witness():
+                vouch_at = loop.time() + _VOUCH_SECONDS
+                await self.play(_VOUCHING_MESSAGES)
             if loop.time() > deadline:
                 raise UnsettledError(f"{what}: not in {within_seconds:g} s\n{await self._told()}")
             await asyncio.sleep(_LOOK_SECONDS)
@@ -255,17 +262,11 @@ class Stage:
 
         `unblocking` lets a person look after blocked targets now and then.
         """
-        loop = asyncio.get_running_loop()
-        vouch_at = loop.time() + _VOUCH_SECONDS
 
         async def closed() -> bool:
-            nonlocal vouch_at
             problems = await self.pending()
             if unblocking and problems:
                 await self.unblock()
-            if problems and loop.time() > vouch_at and self._lacks_witness():
-                vouch_at = loop.time() + _VOUCH_SECONDS
-                await self.play(_VOUCHING_MESSAGES)
             return not problems
 
         await self.until("settled", closed, within_seconds=within_seconds)
@@ -275,11 +276,9 @@ class Stage:
         return await self.account()
 
     def _lacks_witness(self) -> bool:
-        """Whether a part waits because nothing else was fetched since its worker started: lost is believed beside that.
-
-        On a real number some photo comes along sooner or later.
-        """
-        return any(_GONE in actor.tail() for actor in self.actors.values())
+        """Whether the last that a process says is that the provider does not have a photo."""
+        last = [actor.tail().rstrip().rpartition("\n")[2] for actor in self.actors.values()]
+        return any(_GONE in line for line in last)
 
     async def pending(self) -> list[str]:
         """What keeps the account from closing now."""
