@@ -9,6 +9,7 @@ UV_VERSION := 0.13.9
 UV         := .tools/bin/uv
 BIN        := .venv/bin
 SEEDS      := 20
+JOBS       := 2
 PROGRESS   := .cache/fault-progress.txt
 
 # The first Python that is new enough and can make virtual environments. Another: make PYTHON=/path/to/python
@@ -40,8 +41,8 @@ setup: .venv/.ready ## Install Custody and its tools into .venv; every other tar
 
 ##@ Develop
 .PHONY: test
-test: .venv/.ready ## Run the tests (ARGS="tests/unit -x")
-	@$(BIN)/pytest $(ARGS)
+test: .venv/.ready ## Run the tests, two files at once (ARGS="tests/unit -x", JOBS=4)
+	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 .PHONY: fault
 fault: .venv/.ready ## Run the fault tests with many seeds; again after an interruption, it goes on (SEEDS=20)

@@ -21,15 +21,15 @@ from tests.kafka_servers import SharedKafka, refuse_without_kafka, refuse_withou
 from tests.mongo_servers import SharedMongo, refuse_without_mongo, shared_mongo
 from tests.s3_servers import SharedS3, refuse_without_s3, shared_s3
 from tests.servers import SharedPostgres, shared_postgres
-from tests.tallies import Belongs, belongs, tallied, uneven
+from tests.tallies import Belongs, On, belongs, tallied, uneven
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
 
 SEED_VARIABLE = "CUSTODY_TEST_SEED"
 _RUN_SEED = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(32))
-_DONE = pytest.StashKey[list[tuple[Belongs, bool]]]()
-"""Tests that ran or were skipped, each with where it belongs and whether it was skipped."""
+_BELONGS = "belongs"
+"""The property of a test's report that says where it belongs: so it reaches who sums up, from whatever process."""
 _FAULT_TESTS = Path(__file__).with_name("fault")
 
 hypothesis.settings.register_profile("laptop", deadline=None, print_blob=True)
@@ -76,13 +76,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         with progress.open("a") as file:
             file.write(f"{item.nodeid}\n")
     if (report.when == "call" or report.skipped) and (where := _belongs(item)) is not None:
-        item.config.stash.setdefault(_DONE, []).append((where, report.skipped))
+        report.user_properties.append((_BELONGS, (where.suite, where.on.value)))
     return report
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    done: list[tuple[Belongs, bool]] = config.stash.get(_DONE, [])
-    tallies = tallied(done)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for told in terminalreporter.stats.values() for one in told if isinstance(one, pytest.TestReport)]
+    tallies = tallied(
+        (Belongs(suite=suite, on=On(on)), report.skipped)
+        for report in reports
+        for name, (suite, on) in report.user_properties
+        if name == _BELONGS
+    )
     for suite, tally in tallies.items():
         terminalreporter.write_line(f"{suite}: {tally}")
     for suite in uneven(tallies):
