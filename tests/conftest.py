@@ -76,7 +76,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         with progress.open("a") as file:
             file.write(f"{item.nodeid}\n")
     if (report.when == "call" or report.skipped) and (where := _belongs(item)) is not None:
-        report.user_properties.append((_BELONGS, (where.suite, where.on.value)))
+        report.user_properties.append((_BELONGS, f"{where.suite}/{where.on}"))
     return report
 
 
@@ -85,8 +85,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     tallies = tallied(
         (Belongs(suite=suite, on=On(on)), report.skipped)
         for report in reports
-        for name, (suite, on) in report.user_properties
+        for name, where in report.user_properties
         if name == _BELONGS
+        for suite, _, on in [str(where).rpartition("/")]
     )
     for suite, tally in tallies.items():
         terminalreporter.write_line(f"{suite}: {tally}")
