@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import machine, report
 from benchmarks.archive import bench as archive
+from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.compression import bench as compression
 from benchmarks.edge import bench as edge
@@ -40,6 +41,7 @@ class Which(StrEnum):
     """What to measure."""
 
     ARCHIVE = "archive"
+    ARCHIVE_MONGO = "archive-mongo"
     BACKLOG = "backlog"
     COMPRESSION = "compression"
     EDGE = "edge"
@@ -50,8 +52,8 @@ class Which(StrEnum):
 What = Annotated[
     Which,
     typer.Argument(
-        help="archive, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where it was stopped), "
-        "or all of those that need no Java."
+        help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
+        "it was stopped), or all of those that need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
@@ -122,6 +124,8 @@ async def _measured(wanted: Wanted, named: str) -> list[tuple[Result, dict[str, 
 async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
     if wanted.includes(Which.ARCHIVE):
         yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
+    if wanted.includes(Which.ARCHIVE_MONGO):
+        yield await archive_mongo.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.BACKLOG):
         yield await backlog.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
     if wanted.what is Which.COMPRESSION:

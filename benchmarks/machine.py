@@ -15,6 +15,8 @@ _PACKAGES = (
     "asyncpg",
     "aiokafka",
     "cramjam",
+    "pymongo",
+    "motor",
     "msgspec",
     "uvloop",
     "uvicorn",

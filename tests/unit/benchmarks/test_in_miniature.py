@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.archive import bench as archive
 from benchmarks.archive.reference import digests
+from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.children import ChildFailedError
 from benchmarks.compression import bench as compression
@@ -54,6 +55,21 @@ async def test_the_archive_s_floors_write_the_very_rows_that_the_worker_wrote(st
     assert rows["unseen"] == ENTRIES // 30
     assert rows["progress"] > 1
     assert counts_of(comparison) == {(("records", rows["records"]),)}
+
+
+@pytest.mark.usefixtures("mongo_here")
+async def test_on_mongodb_a_bare_client_inserts_the_very_documents_that_were_kept(stage: Stage) -> None:
+    # Every turn is held against the first one's documents: another one would have raised.
+    result = await archive_mongo.measure(stage, entries=ENTRIES, runs=1, tell=silent)
+
+    documents = cast("dict[str, int]", result.parameters["documents"])
+    assert documents["records"] > ENTRIES  # identities come on top
+    assert documents["parts"] == documents["targets"] == ENTRIES // 5
+    assert len(result.comparisons) == len(archive_mongo.DRIVERS)
+    for comparison in result.comparisons:
+        assert comparison.subject == "archive"
+        assert comparison.floors == ("insert_many",)
+        assert counts_of(comparison) == {(("records", documents["records"]),)}
 
 
 async def test_a_run_that_wrote_other_rows_is_found_out(stage: Stage) -> None:
