@@ -22,6 +22,7 @@ from benchmarks.compression import bench as compression
 from benchmarks.edge import bench as edge
 from benchmarks.logs import LogKind
 from benchmarks.memory import bench as memory
+from benchmarks.photos import bench as photos
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
 
@@ -46,6 +47,7 @@ class Which(StrEnum):
     COMPRESSION = "compression"
     EDGE = "edge"
     MEMORY = "memory"
+    PHOTOS = "photos"
     ALL = "all"
 
 
@@ -53,7 +55,7 @@ What = Annotated[
     Which,
     typer.Argument(
         help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
-        "it was stopped), or all of those that need no Java."
+        "it was stopped), photos, or all of those that need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
@@ -135,6 +137,8 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
     if wanted.includes(Which.MEMORY):
         demos = memory.DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
         yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
+    if wanted.includes(Which.PHOTOS):
+        yield await photos.measure(stage, runs=wanted.runs, tell=tell)
 
 
 if __name__ == "__main__":

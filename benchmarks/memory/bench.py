@@ -8,6 +8,7 @@ from benchmarks.children import outcome
 from benchmarks.figures import Result
 from benchmarks.memory.blob import MEBIBYTE, BlobOrders, BlobOutcome
 from benchmarks.memory.demo import peak_memory
+from benchmarks.s3 import fresh_bucket, s3_server
 from benchmarks.stage import Kind
 
 if TYPE_CHECKING:
@@ -39,10 +40,17 @@ async def measure(
 
 async def _document(stage: Stage, size_bytes: int) -> dict[str, float]:
     async with stage.fresh(Kind.BLOBS) as place:
-        found = await outcome("memory.blob", BlobOrders(dsn=place.dsn, size_bytes=size_bytes), BlobOutcome)
+        figures = await _round_trip("", BlobOrders(dsn=place.dsn, size_bytes=size_bytes))
+    async with s3_server() as server:
+        orders = BlobOrders(s3=await fresh_bucket(server), size_bytes=size_bytes)
+        return figures | await _round_trip(" on S3", orders)
+
+
+async def _round_trip(where: str, orders: BlobOrders) -> dict[str, float]:
+    found = await outcome("memory.blob", orders, BlobOutcome)
     before = found.before.peak_memory_bytes
-    size = size_bytes / MEBIBYTE
-    name = f"document of {size:.0f} MiB"
+    size = orders.size_bytes / MEBIBYTE
+    name = f"document of {size:.0f} MiB{where}"
     return {
         f"{name}, in: MiB of memory added": (found.way_in.peak_memory_bytes - before) / MEBIBYTE,
         f"{name}, in and out: MiB of memory added": (found.way_out.peak_memory_bytes - before) / MEBIBYTE,

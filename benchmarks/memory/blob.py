@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from backends.postgres.blobs import PostgresBlobs
+from backends.s3.blobs import S3Blobs
 from benchmarks.digests import NotTheSameError
 from benchmarks.machine import Meter, Spent
+from benchmarks.s3 import S3At
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,10 +26,11 @@ _WARM_UP_BYTES = _PIECE_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobOrders:
-    """Put a document of so many bytes, and read it."""
+    """Put a document of so many bytes, and read it: on S3 where that is given, else on Postgres."""
 
-    dsn: str = field(repr=False)
     size_bytes: int
+    dsn: str = field(default="", repr=False)
+    s3: S3At | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,11 @@ class BlobOutcome:
 async def main(orders: Orders) -> None:
     """Answers with a `BlobOutcome`."""
     wanted = await orders.next(BlobOrders)
-    blobs = await PostgresBlobs.connect(wanted.dsn)
+    blobs: PostgresBlobs | S3Blobs
+    if wanted.s3 is None:
+        blobs = await PostgresBlobs.connect(wanted.dsn)
+    else:
+        blobs = await S3Blobs.connect(wanted.s3.options())
     await _round_trip(blobs, "bench/small/1", _WARM_UP_BYTES)
     before = Meter().spent()
     way_in, way_out = await _round_trip(blobs, "bench/large/1", wanted.size_bytes)

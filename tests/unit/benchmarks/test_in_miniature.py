@@ -23,6 +23,7 @@ from benchmarks.logs import LogKind, filled_log
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
+from benchmarks.photos import bench as photos
 from benchmarks.rounds import silent
 from benchmarks.stage import Kind
 from tests.kafka_servers import missing_for_local_kafka
@@ -171,11 +172,18 @@ async def test_a_document_comes_out_of_the_blob_store_as_it_went_in(stage: Stage
     )
 
     assert set(result.figures) == {
-        "document of 3 MiB, in: MiB of memory added",
-        "document of 3 MiB, in and out: MiB of memory added",
-        "document of 3 MiB, in: MiB/s",
-        "document of 3 MiB, out: MiB/s",
+        f"document of 3 MiB{where}, {what}"
+        for where in ("", " on S3")
+        for what in ("in: MiB of memory added", "in and out: MiB of memory added", "in: MiB/s", "out: MiB/s")
     }
+
+
+@pytest.mark.usefixtures("s3_here")
+async def test_as_many_photos_go_into_each_store_as_by_a_bare_client(stage: Stage) -> None:
+    result = await photos.measure(stage, photos=20, runs=1, tell=silent)
+
+    assert [one.floors for one in result.comparisons] == [("put_object",), ("INSERT",)]
+    assert all(counts_of(one) == {(("photos", 20),)} for one in result.comparisons)
 
 
 async def test_demos_that_were_measured_before_an_interruption_are_not_run_again(
