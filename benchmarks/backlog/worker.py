@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.child import Orders
 
 GROUP = "archive"
+_ROOM_BYTES = 16 * 2**20
 
 
 async def main(orders: Orders) -> None:
@@ -24,6 +25,7 @@ async def main(orders: Orders) -> None:
     """
     wanted = await orders.next(BacklogOrders)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted.memory_bytes, wanted.memory_bytes))
+    bytearray(_ROOM_BYTES)  # without so much room it ends here: in some callback of the loop, it would wait for ever
     started = time.perf_counter()
     steps: list[float] = []
 
