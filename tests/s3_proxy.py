@@ -41,6 +41,16 @@ class Asked:
         return self.method == "GET" and "versions" not in self.target and "?tagging" not in self.target
 
     @property
+    def is_listing(self) -> bool:
+        """Of a key's versions."""
+        return self.method == "GET" and "versions" in self.target
+
+    @property
+    def is_begin(self) -> bool:
+        """Of an upload in parts."""
+        return self.method == "POST" and "?uploads" in self.target
+
+    @property
     def is_complete(self) -> bool:
         return self.method == "POST" and "uploadId=" in self.target
 
@@ -69,7 +79,9 @@ class ResetsAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freezes:
-    """Takes the request, and says nothing."""
+    """Takes the request, and says nothing; with `after_bytes`, once so much of the answer has gone through."""
+
+    after_bytes: int | None = None
 
 
 Fault = Refuses | ResetsRequest | ResetsAnswer | Freezes
@@ -109,7 +121,7 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):  # `close` alone cancels
                 await self._serve(reader, writer)
         finally:
             writer.close()
@@ -124,7 +136,7 @@ class Proxy:
         head = await reader.readuntil(b"\r\n\r\n")
         asked = _asked(head)
         fault = self._fault_for(asked)
-        if isinstance(fault, Freezes):
+        if isinstance(fault, Freezes) and fault.after_bytes is None:
             await asyncio.Event().wait()
         if isinstance(fault, Refuses):
             await _refuse(reader, writer, asked, fault, expects=b"100-continue" in head.lower())
@@ -192,12 +204,12 @@ async def _pump(
 ) -> None:
     """Bodies in both directions at once, since the server may answer before it has all; until it ends its answer."""
     most_up = fault.after_bytes if isinstance(fault, ResetsRequest) else None
-    most_down = fault.after_bytes if isinstance(fault, ResetsAnswer) else None
+    most_down = fault.after_bytes if isinstance(fault, ResetsAnswer | Freezes) else None
     up = asyncio.create_task(_copy(reader, up_writer, end=asked.body_bytes, most=most_up))
     down = asyncio.create_task(_answer(up_reader, writer, most=most_down))
     try:
         if await up or await down:
-            _reset(writer)
+            await _break_off(writer, fault)
     finally:
         up.cancel()
         down.cancel()
@@ -235,8 +247,10 @@ async def _copy(
     return False
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """RST, not FIN."""
+async def _break_off(writer: asyncio.StreamWriter, fault: Fault | None) -> None:
+    """By silence, or by RST, not FIN."""
+    if isinstance(fault, Freezes):
+        await asyncio.Event().wait()
     found: socket.socket = writer.get_extra_info("socket")
     found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from io import IOBase
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiobotocore.config import AioConfig
@@ -21,7 +22,6 @@ Client: TypeAlias = Any
 """aiobotocore ships no types of its own."""
 
 ATTEMPTS = 3
-_SLOWEST_BYTES_PER_SECOND = 64 * 1024
 _LOGGERS = ("aiobotocore", "botocore")
 
 
@@ -72,19 +72,27 @@ class Clients:
 
 
 class _ImpatientSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore ships no types
-    """Limits each attempt as a whole. The driver's own limits begin when a request is sent.
+    """Ends an attempt of which nothing moves. The driver's own limits begin when a request has been sent.
 
     A server that is silent before, as one that was frozen, would hold a put for ever.
     """
 
     async def send(self, request: Any) -> Any:  # noqa: ANN401 - as above
-        size = int(request.headers.get("Content-Length") or 0)
-        limits = self._timeout
+        sending = asyncio.ensure_future(super().send(request))
         try:
-            async with asyncio.timeout(limits.sock_connect + limits.sock_read + size / _SLOWEST_BYTES_PER_SECOND):
-                return await super().send(request)
-        except TimeoutError:
-            raise ReadTimeoutError(endpoint_url="") from None
+            while not sending.done():
+                sent = _sent_bytes(request)
+                await asyncio.wait({sending}, timeout=self._timeout.sock_connect + self._timeout.sock_read)
+                if not sending.done() and _sent_bytes(request) == sent:
+                    raise ReadTimeoutError(endpoint_url="")
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        return sending.result()
+
+
+def _sent_bytes(request: Any) -> int:  # noqa: ANN401 - as above
+    return request.body.tell() if isinstance(request.body, IOBase) else 0
 
 
 class _RenewedCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore ships no types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import traceback
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from backends.s3.blobs import S3Blobs
+from backends.s3.clients import ATTEMPTS
 from backends.s3.options import LEAST_PART_BYTES, TenantBucket
 from broker.core.errors import BlobsUnavailableError, DigestMismatchError, ObjectGoneError
 from tests.contract.blob_store import PLENTY, pieces, some_bytes
@@ -20,7 +22,7 @@ from tests.s3_proxy import CANARY, Freezes, Proxy, Refuses, ResetsAnswer, Resets
 from tests.s3_servers import bare_client, bucket_name, fresh_bucket, private_s3, shared
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from backends.s3.options import S3Options
     from tests.s3_proxy import Asked
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 SMALL = b"a photo"
 NINE_PARTS = 8 * LEAST_PART_BYTES + 7
 ALWAYS = 10**6
+PATIENCE_SECONDS = 120
 
 
 class Line:
@@ -83,10 +86,6 @@ async def line(common_bucket: S3Options) -> AsyncIterator[Line]:
 
 def part_seven(asked: Asked) -> bool:
     return asked.is_part(7)
-
-
-def anything(asked: Asked) -> bool:
-    return asked.method != ""
 
 
 def makes_visible(asked: Asked) -> bool:
@@ -232,17 +231,65 @@ async def test_bytes_that_are_not_those_that_were_put_do_not_pass(line: Line) ->
         await line.read()
 
 
-async def test_a_server_that_says_nothing_is_left(line: Line) -> None:
-    quick = replace(line.options, endpoint=line.proxy.endpoint, read_timeout_seconds=0.5)
-    async with opened(quick) as bench:
-        line.proxy.fail(anything, Freezes(), times=ALWAYS)
-        with pytest.raises(BlobsUnavailableError):
-            await bench.blobs.put(PLACE, pieces(SMALL), max_bytes=PLENTY)
-        with pytest.raises(BlobsUnavailableError):
-            await bench.blobs.ping()
+@asynccontextmanager
+async def impatient(line: Line) -> AsyncIterator[S3Blobs]:
+    """The same store, which soon takes silence for an outage; what waits for ever all the same fails."""
+    quick = replace(line.options, endpoint=line.proxy.endpoint, connect_timeout_seconds=1, read_timeout_seconds=0.5)
+    async with opened(quick) as bench, asyncio.timeout(PATIENCE_SECONDS):
+        assert isinstance(bench.blobs, S3Blobs)
+        yield bench.blobs
+
+
+@pytest.mark.parametrize(
+    ("whom", "size"),
+    [
+        (lambda asked: asked.is_listing, 7),
+        (lambda asked: asked.is_put, 7),
+        (lambda asked: asked.is_begin, 2 * LEAST_PART_BYTES),
+        (lambda asked: asked.is_part(2), 2 * LEAST_PART_BYTES),
+        (lambda asked: asked.is_complete, 2 * LEAST_PART_BYTES),
+    ],
+    ids=["looking", "put", "begin", "part", "complete"],
+)
+async def test_silence_at_any_step_is_an_outage_and_leaves_nothing(
+    line: Line, whom: Callable[[Asked], bool], size: int
+) -> None:
+    data = some_bytes(size)
+    async with impatient(line) as blobs:
+        line.proxy.fail(whom, Freezes(), times=ALWAYS)
+        with pytest.raises(BlobsUnavailableError, match="try again later"):
+            await blobs.put(PLACE, pieces(data), max_bytes=PLENTY)
+        assert line.proxy.befallen == ATTEMPTS
+        await line.nothing_is_there()
         line.proxy.heal()
-        await bench.blobs.put(PLACE, pieces(SMALL), max_bytes=PLENTY)
-    await line.it_is_there_once(SMALL)
+        await blobs.put(PLACE, pieces(data), max_bytes=PLENTY)
+    await line.it_is_there_once(data)
+
+
+@pytest.mark.parametrize("size", [7, 2 * LEAST_PART_BYTES])
+async def test_what_was_put_though_the_server_never_said_so_is_known_again(line: Line, size: int) -> None:
+    data = some_bytes(size)
+    async with impatient(line) as blobs:
+        line.proxy.fail(makes_visible, Freezes(after_bytes=0))
+        assert (await blobs.put(PLACE, pieces(data), max_bytes=PLENTY)).sha256 == hashlib.sha256(data).digest()
+        assert line.proxy.befallen == 1
+    await line.it_is_there_once(data)
+
+
+async def test_reading_goes_on_where_the_server_fell_silent(line: Line) -> None:
+    data = some_bytes(3 * LEAST_PART_BYTES)
+    await line.put(data)
+    async with impatient(line) as blobs:
+        line.proxy.fail(lambda asked: asked.is_get, Freezes(after_bytes=1_000_000), times=2)
+        assert b"".join([chunk async for chunk in blobs.open(PLACE)]) == data
+        assert line.proxy.befallen == 2
+
+
+async def test_a_silent_server_does_not_answer_a_ping(line: Line) -> None:
+    async with impatient(line) as blobs:
+        line.proxy.fail(lambda asked: asked.method == "HEAD", Freezes(), times=ALWAYS)
+        with pytest.raises(BlobsUnavailableError):
+            await blobs.ping()
 
 
 async def test_without_its_bucket_the_store_says_so(s3_server: SharedS3) -> None:
