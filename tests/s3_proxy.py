@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -57,10 +58,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuses:
-    """Answers in the server's place."""
+    """Answers in the server's place; a status below 300 is a yes to what never reached it."""
 
     status: int
-    code: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,11 @@ async def _refuse(
     while left and (data := await reader.read(min(left, _PIECE_BYTES))):
         left -= len(data)
     words = f"<Error><Code>{fault.code}</Code><Message>{CANARY}</Message><Key>{CANARY}</Key></Error>"
-    body = b"" if asked.method == "HEAD" else f'<?xml version="1.0" encoding="UTF-8"?>{words}'.encode()
+    body = (
+        b""
+        if asked.method == "HEAD" or fault.status < HTTPStatus.MULTIPLE_CHOICES
+        else f'<?xml version="1.0" encoding="UTF-8"?>{words}'.encode()
+    )
     head = f"HTTP/1.1 {fault.status} No\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
     await writer.drain()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from backends.s3.bucket import Untold, aborts
 from backends.s3.clients import Clients
 from backends.s3.facts import bucket_facts
+from backends.s3.options import joined
 from backends.s3.prepare import PRIVATE
 from broker.core.ports import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from backends.s3.facts import BucketFacts
     from backends.s3.options import S3Options
@@ -149,12 +150,22 @@ def _lifecycle(facts: BucketFacts) -> Iterator[Finding]:
     if isinstance(facts.lifecycle, Untold):
         return
     for rule in facts.lifecycle:
+        if not _reaches(rule, facts.home.prefix):
+            continue
         for action in [what for name, what in _TAKES_AWAY.items() if rule.get(name) and rule["Status"] == "Enabled"]:
             message = f"the lifecycle rule {rule.get('ID') or 'without a name'} {action}, and with them what was kept"
             yield _problem(facts.home.bucket, message, "take it out, or leave the blobs' prefix out of it")
     if not any(aborts(one) for one in facts.lifecycle):
         message = "no lifecycle rule ends incomplete uploads: Custody sweeps them once a day, while it runs"
         yield Finding(level="warning", subject=facts.home.bucket, message=message, remedy=_INIT)
+
+
+def _reaches(rule: Mapping[str, Any], prefix: str) -> bool:
+    """Whether a rule may apply to a key below the blobs' prefix; by tags and sizes it may."""
+    wanted = rule.get("Filter") or {}
+    of_rule = rule.get("Prefix") or wanted.get("Prefix") or (wanted.get("And") or {}).get("Prefix") or ""
+    below = joined(prefix, "")
+    return bool(below.startswith(of_rule) or of_rule.startswith(below))
 
 
 def _probe(facts: BucketFacts, options: S3Options, grave: str) -> Iterator[Finding]:
