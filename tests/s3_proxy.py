@@ -73,19 +73,27 @@ class ResetsRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetsAnswer:
-    """Breaks off when so much of the answer has gone through: the server has done it, and nobody is told."""
+    """Breaks off when so much of the answer's body has gone through; without `after_bytes`, before all of it.
 
-    after_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Freezes:
-    """Takes the request, and says nothing; with `after_bytes`, once so much of the answer has gone through."""
+    Then the server has done it, and nobody is told.
+    """
 
     after_bytes: int | None = None
 
 
-Fault = Refuses | ResetsRequest | ResetsAnswer | Freezes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freezes:
+    """Takes the request, and says nothing; with `after_bytes`, once so much of the answer's body has gone through."""
+
+    after_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withholds:
+    """Passes the request on, and nothing of the answer: the server has done it, and nobody is told, nor sent away."""
+
+
+Fault = Refuses | ResetsRequest | ResetsAnswer | Freezes | Withholds
 
 
 @dataclass(slots=True)
@@ -209,9 +217,8 @@ async def _pump(
 ) -> None:
     """Bodies in both directions at once, since the server may answer before it has all; until it ends its answer."""
     most_up = fault.after_bytes if isinstance(fault, ResetsRequest) else None
-    most_down = fault.after_bytes if isinstance(fault, ResetsAnswer | Freezes) else None
     up = asyncio.create_task(_copy(reader, up_writer, end=asked.body_bytes, most=most_up))
-    down = asyncio.create_task(_answer(up_reader, writer, most=most_down))
+    down = asyncio.create_task(_answer(up_reader, writer, fault))
     try:
         if await up or await down:
             await _break_off(writer, fault)
@@ -221,16 +228,17 @@ async def _pump(
         await asyncio.gather(up, down, return_exceptions=True)
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, most: int | None) -> bool:
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None) -> bool:
     """As `_copy`; that the server wants the body is no answer yet."""
     head = await reader.readuntil(b"\r\n\r\n")
     if head.startswith(b"HTTP/1.1 100"):
         writer.write(head)
         head = await reader.readuntil(b"\r\n\r\n")
-    if most is not None and most < len(head):
+    most = fault.after_bytes if isinstance(fault, ResetsAnswer | Freezes) else None
+    if isinstance(fault, Withholds) or (isinstance(fault, ResetsAnswer) and most is None):
         return True
     writer.write(head)
-    return await _copy(reader, writer, end=None, most=None if most is None else most - len(head))
+    return await _copy(reader, writer, end=None, most=most)
 
 
 async def _copy(
@@ -254,7 +262,7 @@ async def _copy(
 
 async def _break_off(writer: asyncio.StreamWriter, fault: Fault | None) -> None:
     """By silence, or by RST, not FIN."""
-    if isinstance(fault, Freezes):
+    if isinstance(fault, Freezes | Withholds):
         await asyncio.Event().wait()
     found: socket.socket = writer.get_extra_info("socket")
     found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

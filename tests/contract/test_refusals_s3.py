@@ -18,7 +18,7 @@ from backends.s3.options import LEAST_PART_BYTES, TenantBucket
 from broker.core.errors import BlobsUnavailableError, DigestMismatchError, ObjectGoneError
 from tests.contract.blob_store import PLENTY, pieces, some_bytes
 from tests.contract.test_blobs_s3 import PLACE, opened, uploads, versions
-from tests.s3_proxy import CANARY, Freezes, Proxy, Refuses, ResetsAnswer, ResetsRequest, bad_connection
+from tests.s3_proxy import CANARY, Freezes, Proxy, Refuses, ResetsAnswer, ResetsRequest, Withholds, bad_connection
 from tests.s3_servers import bare_client, bucket_name, fresh_bucket, private_s3, shared
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ async def line_to(options: S3Options) -> AsyncIterator[Line]:
             yield Line(proxy, blobs, options)
         finally:
             await blobs.close()
+
+
+@asynccontextmanager
+async def impatient(line: Line) -> AsyncIterator[S3Blobs]:
+    """The same store, which soon takes silence for an outage; what waits for ever all the same fails."""
+    quick = replace(line.options, endpoint=line.proxy.endpoint, connect_timeout_seconds=1, read_timeout_seconds=0.5)
+    async with opened(quick) as bench, asyncio.timeout(PATIENCE_SECONDS):
+        assert isinstance(bench.blobs, S3Blobs)
+        yield bench.blobs
 
 
 @pytest_asyncio.fixture
@@ -196,17 +205,50 @@ async def test_what_breaks_again_and_again_does_not_pass_for_whole(line: Line) -
     data = some_bytes(3 * LEAST_PART_BYTES)
     await line.put(data)
     line.proxy.fail(lambda asked: asked.is_get, ResetsAnswer(after_bytes=1_000_000))
-    line.proxy.fail(lambda asked: asked.is_get, ResetsAnswer(after_bytes=600), times=ALWAYS)
+    line.proxy.fail(lambda asked: asked.is_get, Freezes(after_bytes=0), times=ALWAYS)
     found = bytearray()
+    async with impatient(line) as blobs:
 
-    async def collect() -> None:
-        async for chunk in line.blobs.open(PLACE):
-            found.extend(chunk)
+        async def collect() -> None:
+            async for chunk in blobs.open(PLACE):
+                found.extend(chunk)
 
-    with pytest.raises(BlobsUnavailableError):
-        await collect()
+        with pytest.raises(BlobsUnavailableError, match="breaks again and again"):
+            await collect()
     assert data.startswith(found)
     assert len(found) < len(data)
+
+
+async def test_what_is_overwritten_while_it_is_read_is_read_to_its_end(line: Line) -> None:
+    data = some_bytes(3 * LEAST_PART_BYTES)
+    await line.put(data)
+    line.proxy.fail(lambda asked: asked.is_get, ResetsAnswer(after_bytes=1_000_000))
+    reading = line.blobs.open(PLACE)
+    found = [await anext(reading)]
+    await overwrite(line.options, data[::-1])
+    assert b"".join([*found, *[chunk async for chunk in reading]]) == data
+
+
+async def test_without_versions_what_is_overwritten_while_it_is_read_is_gone(s3_server: SharedS3) -> None:
+    options = s3_server.options(bucket_name())
+    async with bare_client(options) as client:
+        await client.create_bucket(Bucket=options.bucket)
+    async with line_to(options) as line:
+        data = some_bytes(3 * LEAST_PART_BYTES)
+        await line.put(data)
+        line.proxy.fail(lambda asked: asked.is_get, ResetsAnswer(after_bytes=1_000_000))
+        reading = line.blobs.open(PLACE)
+        await anext(reading)
+        await overwrite(options, data[::-1])
+        with pytest.raises(ObjectGoneError, match="another object"):
+            assert [chunk async for chunk in reading]
+
+
+async def overwrite(options: S3Options, data: bytes) -> None:
+    """As somebody does who knows nothing of Custody."""
+    at = options.locate(PLACE)
+    async with bare_client(options) as client:
+        await client.put_object(Bucket=at.bucket, Key=at.key, Body=data)
 
 
 async def test_what_is_deleted_while_it_is_read_is_gone(line: Line) -> None:
@@ -229,15 +271,6 @@ async def test_bytes_that_are_not_those_that_were_put_do_not_pass(line: Line) ->
         await client.put_object(Bucket=at.bucket, Key=at.key, Body=SMALL, Metadata=wrong)
     with pytest.raises(DigestMismatchError):
         await line.read()
-
-
-@asynccontextmanager
-async def impatient(line: Line) -> AsyncIterator[S3Blobs]:
-    """The same store, which soon takes silence for an outage; what waits for ever all the same fails."""
-    quick = replace(line.options, endpoint=line.proxy.endpoint, connect_timeout_seconds=1, read_timeout_seconds=0.5)
-    async with opened(quick) as bench, asyncio.timeout(PATIENCE_SECONDS):
-        assert isinstance(bench.blobs, S3Blobs)
-        yield bench.blobs
 
 
 @pytest.mark.parametrize(
@@ -270,7 +303,7 @@ async def test_silence_at_any_step_is_an_outage_and_leaves_nothing(
 async def test_what_was_put_though_the_server_never_said_so_is_known_again(line: Line, size: int) -> None:
     data = some_bytes(size)
     async with impatient(line) as blobs:
-        line.proxy.fail(makes_visible, Freezes(after_bytes=0))
+        line.proxy.fail(makes_visible, Withholds())
         assert (await blobs.put(PLACE, pieces(data), max_bytes=PLENTY)).sha256 == hashlib.sha256(data).digest()
         assert line.proxy.befallen == 1
     await line.it_is_there_once(data)
