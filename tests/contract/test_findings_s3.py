@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -116,10 +115,12 @@ async def test_every_tenants_bucket_is_made_and_looked_at(s3_server: SharedS3) -
     assert [(one.subject, one.remedy) for one in grave] == [(own.bucket, "custody init")]
 
 
-async def test_two_that_prepare_at_once_are_in_nobodys_way(s3_server: SharedS3) -> None:
-    options = s3_server.options(bucket_name())
-    await asyncio.gather(*(prepare_bucket(options) for _ in range(3)))
-    assert await _done(options) == []
+async def test_a_bucket_that_another_made_meanwhile_is_taken_as_made(s3_server: SharedS3) -> None:
+    options = await fresh_bucket(s3_server)
+    async with bad_connection(s3_server.endpoint) as proxy:
+        proxy.fail(lambda asked: asked.method == "HEAD", Refuses(status=404))  # as it was a moment ago
+        assert await _done(replace(options, endpoint=proxy.endpoint)) == [MADE]
+        assert proxy.befallen == 1
 
 
 async def test_blobs_outlive_another_preparation(s3_server: SharedS3) -> None:
