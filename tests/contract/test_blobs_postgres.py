@@ -14,9 +14,9 @@ import pytest_asyncio
 
 from backends.postgres.blobs import CHUNK_BYTES, PostgresBlobs
 from backends.postgres.connections import PostgresOptions
-from broker.core.errors import ObjectGoneError
+from broker.core.errors import BlobExistsError, ObjectGoneError
 from broker.core.ports import BlobStore
-from tests.contract.blob_store import BlobBench, BlobContract, pieces, some_bytes
+from tests.contract.blob_store import BlobBench, BlobContract, pieces, put, read, some_bytes
 from tests.stores import as_writer, execute, store_database
 
 if TYPE_CHECKING:
@@ -41,6 +41,15 @@ async def bench(postgres_server: SharedPostgres) -> AsyncIterator[BlobBench]:
 
 class TestPostgresBlobs(BlobContract):
     pass
+
+
+@pytest.mark.parametrize("chunks", [0, 3])
+async def test_of_writers_that_end_at_once_one_wins(bench: BlobBench, chunks: int) -> None:
+    datas = [bytes([number]) + some_bytes(chunks * CHUNK_BYTES) for number in range(4)]
+    results = await asyncio.gather(*(put(bench, one) for one in datas), return_exceptions=True)
+    winners = [data for data, result in zip(datas, results, strict=True) if not isinstance(result, Exception)]
+    assert [type(one) for one in results if isinstance(one, Exception)] == [BlobExistsError] * 3
+    assert await read(bench) == winners[0]
 
 
 async def test_a_document_of_a_hundred_megabytes_takes_little_memory(bench: BlobBench) -> None:

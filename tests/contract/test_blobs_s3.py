@@ -19,8 +19,8 @@ from backends.s3.blobs import S3Blobs
 from backends.s3.objects import DIGEST, WRITE
 from backends.s3.options import MIB, S3Login, S3Options, TenantBucket
 from broker.core.errors import BlobExistsError, BlobsUnavailableError, ObjectGoneError
-from broker.core.ports import BlobStore
-from tests.contract.blob_store import PLENTY, BlobContract, pieces, put, read, some_bytes
+from broker.core.ports import BlobInfo, BlobStore
+from tests.contract.blob_store import PLENTY, BlobContract, pieces, put, put_in_turn, read, some_bytes
 from tests.s3_servers import SharedS3, bare_client, bucket_name, fresh_bucket
 
 if TYPE_CHECKING:
@@ -133,9 +133,10 @@ async def test_without_versions_there_is_a_version_still(s3_server: SharedS3) ->
 
 
 async def test_of_writers_at_one_place_there_is_one_version_and_no_part(bench: S3BlobBench) -> None:
-    data = some_bytes(2 * bench.chunk_bytes + 1)
-    await asyncio.gather(*(put(bench, data) for _ in range(3)), return_exceptions=True)
-    assert len(await versions(bench.options)) == 1
+    first, *others = await put_in_turn(bench.blobs, [some_bytes(2 * bench.chunk_bytes + 1)] * 3)
+    assert isinstance(first, BlobInfo)
+    assert [type(one) for one in others] == [BlobExistsError] * 2
+    assert await versions(bench.options) == [first.version]
     assert await uploads(bench.options) == []
 
 
