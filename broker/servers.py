@@ -134,7 +134,12 @@ def refuse_in_production(settings: Settings, what: str) -> None:
 
 
 def _pool(settings: Settings) -> PostgresOptions:
-    return PostgresOptions(connections=settings.records.pool_size)
+    records = settings.records
+    return PostgresOptions(
+        connections=records.pool_size,
+        connect_timeout_seconds=records.connect_timeout_seconds,
+        command_timeout_seconds=records.command_timeout_seconds,
+    )
 
 
 def _is_here(host: str | None, port: int | None, ours: int) -> bool:

@@ -21,7 +21,13 @@ def mongo_options(records: RecordsSettings) -> MongoOptions:
     """How records on MongoDB use their server."""
     from backends.mongo.connections import MongoOptions  # noqa: PLC0415 - as above
 
-    return MongoOptions(driver=records.driver, connections=records.pool_size, allow_standalone=records.allow_standalone)
+    return MongoOptions(
+        driver=records.driver,
+        connections=records.pool_size,
+        connect_timeout_seconds=records.connect_timeout_seconds,
+        command_timeout_seconds=records.command_timeout_seconds,
+        allow_standalone=records.allow_standalone,
+    )
 
 
 def s3_options(settings: Settings) -> S3Options:

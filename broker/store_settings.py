@@ -76,7 +76,8 @@ class PostgresSettings(BaseModel):
 class RecordsSettings(PostgresSettings):
     """Where records rest: a Postgres database, or a MongoDB database by its URI, whose path names it.
 
-    `pool_size` is of either. `allow_standalone` accepts a MongoDB that is no replica set; nothing is erased then.
+    `pool_size` and the two time limits are of either. `allow_standalone` accepts a MongoDB that is no replica set;
+    nothing is erased then.
     """
 
     uri: SecretStr | None = Field(default=None, examples=[MONGO_EXAMPLE])
@@ -86,6 +87,8 @@ class RecordsSettings(PostgresSettings):
     )
     admin_uri_file: Path | None = Field(default=None, examples=["/run/secrets/custody-admin-uri"])
     driver: Literal["pymongo", "motor"] = Field(default="pymongo", examples=["pymongo"])
+    connect_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600, examples=[10])
+    command_timeout_seconds: float = Field(default=60.0, ge=1, le=3600, examples=[60])
     allow_standalone: bool = Field(default=False, examples=["false"])
 
     @field_validator("uri", "admin_uri")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.stage import Servers, Stage, StageOptions, cluster, one_server, three_servers
+from tests.stage import Layout, Servers, Stage, StageOptions, cluster, one_server, three_servers
 from tests.stage.nursery import running_nursery
 from tests.stage.servers import ROLES
+from tests.stage.stores import on_s3_mongo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from backends.postgres.embedded import EmbeddedPostgres
     from broker.log.kafka.local import KafkaCluster
+    from tests.mongo_servers import SharedMongo
+    from tests.s3_servers import SharedS3
 
     OpenStage = Callable[[StageOptions], AbstractAsyncContextManager[Stage]]
 
@@ -58,6 +61,29 @@ def open_log_stage(request: pytest.FixtureRequest) -> OpenStage:
     """Opens a stage on the shared servers, with its log on each kind in turn."""
     opener: OpenStage = request.getfixturevalue("open_kafka_stage" if request.param == "kafka" else "open_stage")
     return lambda options: opener(replace(options, log=request.param))
+
+
+@pytest.fixture
+def open_s3_mongo_stage(open_stage: OpenStage, mongo_server: SharedMongo, s3_server: SharedS3) -> OpenStage:
+    """Opens a stage on the shared servers: its log on Postgres, its records on MongoDB, its blobs on S3."""
+
+    @asynccontextmanager
+    async def opened(options: StageOptions) -> AsyncGenerator[Stage]:
+        async with (
+            on_s3_mongo(mongo_server, s3_server) as there,
+            open_stage(replace(options, layout=Layout(main=there))) as stage,
+        ):
+            yield stage
+
+    return opened
+
+
+@pytest.fixture(params=["postgres", "kafka", "s3_mongo"])
+def open_each_stage(request: pytest.FixtureRequest) -> OpenStage:
+    """Opens a stage on the shared servers: all on Postgres, its log on Kafka, its stores on MongoDB and S3, in turn."""
+    name = {"postgres": "open_stage", "kafka": "open_kafka_stage", "s3_mongo": "open_s3_mongo_stage"}[request.param]
+    opener: OpenStage = request.getfixturevalue(name)
+    return lambda options: opener(replace(options, log="kafka" if request.param == "kafka" else "postgres"))
 
 
 @pytest_asyncio.fixture

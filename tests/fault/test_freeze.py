@@ -28,10 +28,10 @@ _GROUPS = {"archive": ("archive",), "media": ("media", "fetch")}
 
 
 async def test_a_frozen_worker_is_taken_over_and_absorbed_when_it_wakes(
-    open_log_stage: OpenStage, fault_seed: int
+    open_each_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_log_stage(StageOptions(seed=fault_seed)) as stage:
+    async with open_each_stage(StageOptions(seed=fault_seed)) as stage:
         for name, workers in {"edge": ("edge",), "rest": ("relay", "erase", "claim")}.items():
             await stage.employ(name, workers)
         frozen = [await _employ_two(stage, worker, chance) for worker in _STEPS]

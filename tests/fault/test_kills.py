@@ -26,11 +26,11 @@ _BUSY = 60
 """While so many items are under way at the provider, no more are added."""
 
 
-async def test_killed_at_every_step_of_every_worker(open_log_stage: OpenStage, fault_seed: int) -> None:
+async def test_killed_at_every_step_of_every_worker(open_each_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
     kills = {worker: _kills(worker, chance) for worker in WORKERS}
 
-    async with open_log_stage(StageOptions(seed=fault_seed, registered=("umbrella",))) as stage:
+    async with open_each_stage(StageOptions(seed=fault_seed, registered=("umbrella",))) as stage:
         for worker in WORKERS:
             await stage.employ(worker, (worker,), kills=kills[worker])
         await stage.play()

@@ -17,6 +17,7 @@ from connectors.simulator.payloads import contents
 from tests.stage.entries import logged
 from tests.stage.home import PROVIDER, TENANTS
 from tests.stage.kills import Kill
+from tests.stage.poison import cure, poison
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
-_CHECK = "ALTER TABLE custody_pas.records ADD CONSTRAINT poison CHECK (record_id <> ALL (ARRAY[{ids}]))"
-_TRIGGER = (
-    (
-        "CREATE FUNCTION custody_pas.poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " RAISE EXCEPTION 'poison' USING ERRCODE = '22023'; END $$"
-    ),
-    (
-        "CREATE TRIGGER poison BEFORE INSERT ON custody_pas.records FOR EACH ROW"
-        " WHEN (NEW.record_id = ANY (ARRAY[{ids}])) EXECUTE FUNCTION custody_pas.poison()"
-    ),
-)
-_COUNT = "SELECT count(*) FROM custody_pas.records WHERE record_id = ANY ($1)"
-_CURES = (
-    "ALTER TABLE custody_pas.records DROP CONSTRAINT IF EXISTS poison",
-    "DROP FUNCTION IF EXISTS custody_pas.poison CASCADE",
-)
 _ENTRIES = 500
 _KILLS = (
     Kill(step="log.append_dead", moment="after", count=1),
@@ -50,14 +35,13 @@ _PHONE = "27000000077"
 _WRITER = Customer(user_id=user_id_of(_PHONE), phone=_PHONE)
 
 
-async def test_what_the_store_can_not_take_is_set_aside_alone(open_log_stage: OpenStage, fault_seed: int) -> None:
+async def test_what_the_store_can_not_take_is_set_aside_alone(open_each_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
     options = StageOptions(seed=fault_seed, overrides={"workers": {"batch_entries": _ENTRIES}})
-    async with open_log_stage(options) as stage:
+    async with open_each_stage(options) as stage:
         drafts = _drafts(stage, chance, _ENTRIES)
-        poison = chance.sample(drafts, 2)
-        statements = (_CHECK,) if fault_seed % 2 else _TRIGGER
-        await stage.servers.execute("records", *(one.replace("{ids}", _ids(stage, poison)) for one in statements))
+        poisonous = chance.sample(drafts, 2)
+        await poison(stage, _ids(stage, poisonous), by_trigger=fault_seed % 2 == 0)
         await stage.employ("edge", ("edge",))
         await _send(stage, drafts)
         await stage.until("all is delivered", lambda: _nothing_pending(stage))
@@ -67,13 +51,13 @@ async def test_what_the_store_can_not_take_is_set_aside_alone(open_log_stage: Op
         await stage.until("the rest is kept", lambda: _rest_is_kept(stage))
 
         assert archive.struck == list(_KILLS)
-        assert await _kept(stage, drafts) == _ENTRIES - len(poison)
+        assert await _kept(stage, drafts) == _ENTRIES - len(poisonous)
         account = await stage.account()
         assert (account.dead, account.gaps_by_cause["dead"]) == (2, 2)
-        await _are_dead_letters(stage, poison)
+        await _are_dead_letters(stage, poisonous)
         await _are_shown(stage)
 
-        await stage.servers.execute("records", *_CURES)
+        await cure(stage)
         code, said = await stage.command("dead", "redrive", "--all", "--reason", "the store takes it now")
         assert code == 0, said
         account = await stage.settled()
@@ -85,16 +69,16 @@ async def test_what_the_store_can_not_take_is_set_aside_alone(open_log_stage: Op
 
 
 async def test_too_many_dead_letters_stop_one_partition_until_their_cause_is_mended(
-    open_log_stage: OpenStage, fault_seed: int
+    open_each_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
     processes = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
     limit = chance.randint(2, 6)
     overrides = {"workers": {"dead_letters_in_a_row": limit}}
     options = StageOptions(seed=fault_seed, processes=processes, overrides=overrides)
-    async with open_log_stage(options) as stage:
+    async with open_each_stage(options) as stage:
         drafts = _drafts(stage, chance, 60)
-        await stage.servers.execute("records", _CHECK.replace("{ids}", _ids(stage, drafts)))
+        await poison(stage, _ids(stage, drafts))
         await stage.start()
         await asyncio.gather(stage.play(), _send(stage, drafts))
         await stage.until("one partition is stopped, and all others are read", lambda: _one_is_stopped(stage))
@@ -109,7 +93,7 @@ async def test_too_many_dead_letters_stop_one_partition_until_their_cause_is_men
         assert f"{limit} dead letters in a row, the last for unstorable" in log
         assert (await stage.actors["archive"].health("live"))[0] == 200
 
-        await stage.servers.execute("records", *_CURES)
+        await cure(stage)
         await stage.until("it goes on by itself", lambda: _only_dead(stage, limit))
         code, said = await stage.command("dead", "redrive", "--all", "--reason", "the store takes it now")
         assert code == 0, said
@@ -144,23 +128,23 @@ def _record_id(stage: Stage, draft: Draft) -> str:
     )
 
 
-def _ids(stage: Stage, drafts: list[Draft]) -> str:
-    return ", ".join(f"'{_record_id(stage, draft)}'" for draft in drafts)
+def _ids(stage: Stage, drafts: list[Draft]) -> list[str]:
+    return [_record_id(stage, draft) for draft in drafts]
 
 
 async def _kept(stage: Stage, drafts: list[Draft]) -> int:
     """How many of these are in the store."""
-    (row,) = await stage.servers.fetch("records", _COUNT, [_record_id(stage, draft) for draft in drafts])
-    return int(row["count"])
+    ids = set(_ids(stage, drafts))
+    return len([one async for one in stage.store.records(TENANTS[0]) if one.record.envelope.record_id in ids])
 
 
-async def _are_dead_letters(stage: Stage, poison: list[Draft]) -> None:
+async def _are_dead_letters(stage: Stage, poisonous: list[Draft]) -> None:
     """Each is on `dead`, once, with its own bytes and the reason, also where a worker was killed."""
     dead = await stage.store.dead_letters(TENANTS[0])
     assert [one.code for one in dead] == ["unstorable", "unstorable"]
     gaps = [await stage.store.record(TENANTS[0], one.gap_record_id) for one in dead]
     stand_for = {relation.record_id for gap in gaps if gap for relation in gap.record.envelope.relations}
-    assert stand_for == {_record_id(stage, draft) for draft in poison}
+    assert stand_for == {_record_id(stage, draft) for draft in poisonous}
 
     told = [entry async for entry in logged(stage.log, [topic_name(TENANTS[0], Stream.DEAD)])]
     names = [str(entry.header("custody-dead-of")) for entry in told]

@@ -16,6 +16,7 @@ from tests.stage.stage import StageOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from broker.core.ports import KeptRecord
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
@@ -24,10 +25,6 @@ _APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay",
 _SET_BACK = """
 UPDATE custody_log.claims SET committed = floor(committed * $1)
 WHERE group_id = (SELECT group_id FROM custody_log.groups WHERE name = 'archive')
-"""
-_ROWS = """
-SELECT tenant, record_id, topic, partition, log_offset, keep_seq, kept_at, record_digest, arrival_digest
-FROM custody_pas.records ORDER BY tenant, record_id
 """
 _CUT = (
     """
@@ -48,13 +45,13 @@ WHERE partition_id = (SELECT partition_id FROM cut LIMIT 1)
 """
 
 
-async def test_an_overlapping_replay_keeps_nothing_twice(open_log_stage: OpenStage, fault_seed: int) -> None:
+async def test_an_overlapping_replay_keeps_nothing_twice(open_each_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    async with open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_each_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
         await stage.start()
         await stage.play()
         first = await stage.settled()
-        rows = await stage.servers.fetch("records", _ROWS)
+        before = await _records(stage)
 
         await stage.dismiss("archive")
         await _set_back(stage, chance.choice([0.0, chance.random()]))
@@ -65,8 +62,8 @@ async def test_an_overlapping_replay_keeps_nothing_twice(open_log_stage: OpenSta
         await stage.play()
         account = await stage.settled()
 
-        kept_later = {(row["tenant"], row["record_id"]): row for row in await stage.servers.fetch("records", _ROWS)}
-        assert all(kept_later[row["tenant"], row["record_id"]] == row for row in rows)
+        kept_later = await _records(stage)
+        assert all(kept_later[record_id] == one for record_id, one in before.items())
         assert await _told(stage) > account.kept + account.variants, "nothing was replayed"
         assert account.accepted > first.accepted
 
@@ -104,6 +101,13 @@ async def test_a_hole_in_the_log_stops_its_partition_and_no_other(open_stage: Op
         await stage.employ("archive", ("archive",))
         account = await stage.settled()
         assert account.lost == account.dead == 0
+
+
+async def _records(stage: Stage) -> Mapping[tuple[str, str], KeptRecord]:
+    """Every record, as the store has it."""
+    return {
+        (tenant, one.record.envelope.record_id): one for tenant in TENANTS async for one in stage.store.records(tenant)
+    }
 
 
 async def _set_back(stage: Stage, share: float) -> None:
