@@ -33,7 +33,7 @@ from connectors.simulator import Misbehaviour, Play, Simulator
 from tests.stage.actors import Actor, ActorFailedError
 from tests.stage.doomed import COMMAND
 from tests.stage.home import PROVIDER, TENANTS, Layout, StageHome, free_ports
-from tests.stage.nursery import Nursery, nursery_at
+from tests.stage.nursery import Child, Nursery, nursery_at
 from tests.stage.servers import Servers
 from tests.stage.truth import Truth
 
@@ -171,11 +171,8 @@ class Stage:
 
     async def command(self, *arguments: str) -> tuple[int, bytes]:
         """Runs `custody ARGUMENTS` as an operator would; the exit code, and all it said."""
-        environment = {**os.environ, "CUSTODY_SETTINGS": str(self.home.settings_file)}
         if self.nursery is not None:
-            self._commands += 1
-            said = self.home.root / f"command-{self._commands}.log"
-            child = await self._nursery.start((COMMAND, *arguments), environment=environment, log=said)
+            child, said = await self.begin(*arguments)
             return await child.ended, said.read_bytes()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -183,10 +180,20 @@ class Stage:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environment,
+            env=self._environment(),
         )
         output, _ = await process.communicate()
         return process.returncode or 0, output
+
+    async def begin(self, *arguments: str) -> tuple[Child, Path]:
+        """Starts `custody ARGUMENTS`, from the nursery: a process that may be killed, and the file of what it says."""
+        self._commands += 1
+        said = self.home.root / f"command-{self._commands}.log"
+        child = await self._nursery.start((COMMAND, *arguments), environment=self._environment(), log=said)
+        return child, said
+
+    def _environment(self) -> Mapping[str, str]:
+        return {**os.environ, "CUSTODY_SETTINGS": str(self.home.settings_file)}
 
     # --- what is played ---
 
