@@ -7,11 +7,18 @@ the log brings it up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from broker.blob_copies import ALTERED, DIFFERS, MISSING, Throttle, copy_blob
-from broker.core.errors import BlobExistsError, BlobsUnavailableError
+from broker.core.codec import decode
+from broker.core.errors import BlobExistsError, BlobsUnavailableError, MalformedEntryError
+from broker.core.model import Kind, PartOutcome
 from broker.core.parity import Blob
 from broker.core.ports import NOTHING_KEPT, BlobInfo, BlobStore, Progress, RecordStore
 
@@ -38,27 +45,33 @@ if TYPE_CHECKING:
     from broker.core.topics import TopicPartition
 
 _FAULTS = frozenset({MISSING, ALTERED, DIFFERS})
+_BLOBS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class DualRecords:
-    """See `RecordStore`. What is read is read from the main store; what is written goes to both, main first.
+    """See `RecordStore`. What is read is read from the main store; what is written goes to both, there last.
 
+    So whatever the main store is seen to have, the other one has too: an account that closes closes on both, and what
+    is claimed for erasure was kept in both. That holds of photos as well: before a part's result is kept, its bytes are
+    brought to the store that lacks them, whoever put them. `blobs` opens both blob stores, at the first such result.
     Targets are claimed from the main store alone, so that each is commanded once; receipts bring the other one to the
     same state.
     """
 
     main: RecordStore
     other: RecordStore
+    blobs: Callable[[], Awaitable[DualBlobs]]
+    _opened: list[DualBlobs] = field(default_factory=list)
 
     async def keep(self, batch: Sequence[Arrived]) -> Sequence[Answer]:
-        answers = await self.main.keep(batch)
+        await self._bring_up(batch)
         await self.other.keep(batch)
-        return answers
+        return await self.main.keep(batch)
 
     async def keep_act(self, record: Record) -> None:
-        await self.main.keep_act(record)
         await self.other.keep_act(record)
+        await self.main.keep_act(record)
 
     async def accept_loss(self, loss: Loss, gap: Record) -> None:
         """By the one that is behind as it is; by the other from where that stands, if it lacks some of it too."""
@@ -71,8 +84,8 @@ class DualRecords:
                 await store.accept_loss(replace(loss, first=max(loss.first, offset)), gap)
 
     async def adopt(self, adoption: Adoption) -> None:
-        await self.main.adopt(adoption)
         await self.other.adopt(adoption)
+        await self.main.adopt(adoption)
 
     async def other_logs(self, log: str, topics: Sequence[str]) -> Mapping[str, frozenset[str]]:
         ours, theirs = [await one.other_logs(log, topics) for one in (self.main, self.other)]
@@ -135,8 +148,27 @@ class DualRecords:
         await self.other.ping()
 
     async def close(self) -> None:
+        for blobs in self._opened:
+            await blobs.close()
         await self.main.close()
         await self.other.close()
+
+    async def _bring_up(self, batch: Sequence[Arrived]) -> None:
+        places = list(dict.fromkeys(place for one in batch if (place := _place_of_part(one))))
+        if places and not self._opened:
+            self._opened.append(await self.blobs())
+        for start in range(0, len(places), _BLOBS_AT_ONCE):
+            await asyncio.gather(*(self._opened[0].bring_up(one) for one in places[start : start + _BLOBS_AT_ONCE]))
+
+
+def _place_of_part(arrived: Arrived) -> str | None:
+    """Where the bytes lie that a part's result speaks of. Of what can't be read, the store says so."""
+    if arrived.record.envelope.kind != Kind.PART:
+        return None
+    with suppress(MalformedEntryError):
+        place = decode(arrived.record.content.data, PartOutcome).place
+        return None if place is UNSET else place
+    return None
 
 
 async def _next(store: RecordStore, loss: Loss) -> int:
@@ -184,6 +216,13 @@ class DualBlobs:
         async for chunk in store.open(place):
             yield chunk
 
+    async def bring_up(self, place: str) -> None:
+        """Brings a blob to the store that lacks it. What can't be brought over is for `custody parity` to name."""
+        for here, there in ((self.main, self.other), (self.other, self.main)):
+            if info := await here.stat(place):
+                await copy_blob(here, there, _as_blob(info), Throttle())
+                return
+
     async def ping(self) -> None:
         await self.main.ping()
         await self.other.ping()
@@ -193,10 +232,13 @@ class DualBlobs:
         await self.other.close()
 
     async def _bring_up(self, info: BlobInfo) -> None:
-        blob = Blob(place=info.place, size=info.size, sha256=info.sha256)
-        became = await copy_blob(self.main, self.other, blob, Throttle())
+        became = await copy_blob(self.main, self.other, _as_blob(info), Throttle())
         if became in _FAULTS:
             what = became.replace("_", " ").replace("left", "in the main store")
             raise BlobsUnavailableError(
                 f"{info.place}: {what}: the other store can't have the same; see custody parity"
             )
+
+
+def _as_blob(info: BlobInfo) -> Blob:
+    return Blob(place=info.place, size=info.size, sha256=info.sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from broker import servers
@@ -19,7 +20,7 @@ async def open_records(settings: Settings) -> RecordStore:
     if second is None:
         return main
     try:
-        return DualRecords(main, await servers.open_records(second))
+        return DualRecords(main, await servers.open_records(second), partial(_open_both, settings, second))
     except BaseException:
         await main.close()
         raise
@@ -27,10 +28,12 @@ async def open_records(settings: Settings) -> RecordStore:
 
 async def open_blobs(settings: Settings) -> BlobStore:
     """The blob store; both, where `other.write` is set. `BlobsUnavailableError`: open it again later."""
-    main = await servers.open_blobs(settings)
     second = _written(settings)
-    if second is None:
-        return main
+    return await servers.open_blobs(settings) if second is None else await _open_both(settings, second)
+
+
+async def _open_both(settings: Settings, second: Settings) -> DualBlobs:
+    main = await servers.open_blobs(settings)
     try:
         return DualBlobs(main, await servers.open_blobs(second))
     except BaseException:

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from backends.memory import MemoryBlobs
 from broker.core.model import Record
 from broker.core.tables import TABLES
 from broker.core.topics import ARCHIVED_STREAMS, topic_name
+from broker.dual import DualBlobs, DualRecords
 from tests.records import LOG, Desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from backends.memory import MemoryRecords
     from broker.core.ports import BlobStore, RecordStore
     from broker.core.ports.tables import TableStore
     from broker.core.tables import Row
@@ -102,3 +105,12 @@ async def copy_rows(left: TableStore, right: TableStore) -> None:
     for (name, _), rows in (await all_rows(left)).items():
         await right.insert(next(one for one in TABLES if one.name == name), rows)
     await right.renumber()
+
+
+def both(main: MemoryRecords, other: MemoryRecords, blobs: DualBlobs | None = None) -> DualRecords:
+    """Both at once; without photos, unless their blob stores are given."""
+
+    async def opened() -> DualBlobs:
+        return blobs or DualBlobs(MemoryBlobs(), MemoryBlobs())
+
+    return DualRecords(main, other, opened)

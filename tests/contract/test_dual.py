@@ -25,12 +25,13 @@ from tests.contract.record_store_losses import GapContract, LossContract
 from tests.contract.record_store_second import SecondStoreContract
 from tests.contract.record_store_succession import SuccessionContract
 from tests.contract.record_store_targets import ReceiptContract, TargetContract
-from tests.kept import copy_rows
+from tests.kept import both, copy_rows
 from tests.records import LOG, TENANT, Desk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from broker.core.model import Record
     from broker.core.ports import Answer, Arrived, BlobInfo
 
 MESSAGES = TopicPartition(topic_name(TENANT, Stream.MESSAGES), 0)
@@ -45,7 +46,7 @@ class DualBench:
 
     def __post_init__(self) -> None:
         self.main, self.other = MemoryRecords(self.desk.time), MemoryRecords(self.desk.time)
-        self.store = DualRecords(self.main, self.other)
+        self.store = both(self.main, self.other)
 
     async def forget_record(self, record_id: str) -> None:
         for one in (self.main, self.other):
@@ -121,12 +122,59 @@ class _Flaky(MemoryRecords):
         return answers
 
 
+class _DownRecords(MemoryRecords):
+    """A store that keeps nothing."""
+
+    async def keep(self, batch: Sequence[Arrived]) -> Sequence[Answer]:  # noqa: ARG002 - as the seam has it
+        raise StoreUnavailableError("down")
+
+    async def keep_act(self, record: Record) -> None:  # noqa: ARG002 - likewise
+        raise StoreUnavailableError("down")
+
+
+async def test_what_the_main_store_is_seen_to_have_the_other_one_has_too(seed: int) -> None:
+    desk = Desk(seed)
+    main = MemoryRecords(desk.time)
+    store = both(main, _DownRecords(desk.time))
+    with pytest.raises(StoreUnavailableError):
+        await store.keep([desk.arrive(desk.text())])
+    with pytest.raises(StoreUnavailableError):
+        await store.keep_act(desk.act())
+    assert [one async for one in main.records(TENANT)] == []
+
+
+@pytest.mark.parametrize("put_in", ["main", "other"])
+async def test_a_part_is_kept_once_its_bytes_are_in_both(seed: int, put_in: str) -> None:
+    desk = Desk(seed)
+    blobs = DualBlobs(MemoryBlobs(), MemoryBlobs())
+    store = both(MemoryRecords(desk.time), MemoryRecords(desk.time), blobs)
+    photo = desk.image()
+    place = f"{TENANT}/{photo.envelope.record_id}/1"
+    alone = blobs.main if put_in == "main" else blobs.other
+    await alone.put(place, pieces(b"by one that wrote to one store"), max_bytes=100)
+    result = desk.kept(photo, data=b"by one that wrote to one store")
+    await store.keep([desk.arrive(photo), desk.arrive(result)])
+    assert await blobs.main.stat(place) is not None
+    assert await blobs.other.stat(place) is not None
+
+
+async def test_a_part_waits_while_its_bytes_can_not_be_brought_over(seed: int) -> None:
+    desk = Desk(seed)
+    blobs = DualBlobs(MemoryBlobs(), _Down())
+    main = MemoryRecords(desk.time)
+    photo = desk.image()
+    await blobs.main.put(f"{TENANT}/{photo.envelope.record_id}/1", pieces(b"a photo"), max_bytes=100)
+    with pytest.raises(BlobsUnavailableError):
+        await both(main, MemoryRecords(desk.time), blobs).keep([desk.arrive(desk.kept(photo, data=b"a photo"))])
+    assert [one async for one in main.records(TENANT)] == []
+
+
 @pytest.mark.parametrize("is_main", [True, False])
 async def test_a_store_that_is_down_now_and_then_comes_to_the_same(seed: int, is_main: bool) -> None:
     desk, chance = Desk(seed), random.Random(seed)
     flaky, steady = _Flaky(desk.time), MemoryRecords(desk.time)
     _Flaky.chance = chance
-    store = DualRecords(flaky, steady) if is_main else DualRecords(steady, flaky)
+    store = both(flaky, steady) if is_main else both(steady, flaky)
 
     async def keep(*entries: Arrived) -> None:
         for _ in range(100):
@@ -152,7 +200,7 @@ async def test_a_store_that_is_down_now_and_then_comes_to_the_same(seed: int, is
 async def test_the_one_that_is_behind_says_where_to_go_on(seed: int) -> None:
     desk = Desk(seed)
     main, other = MemoryRecords(desk.time), MemoryRecords(desk.time)
-    store = DualRecords(main, other)
+    store = both(main, other)
     entries = [desk.arrive(desk.text()) for _ in range(4)]
     await main.keep(entries[:3])
     progress = (await store.progress(LOG, [MESSAGES.topic]))[MESSAGES]
@@ -184,7 +232,7 @@ async def test_a_copy_is_brought_up_by_the_log_whatever_the_order(seed: int) -> 
         await keep(desk.arrive(desk.kept(photo)))
         (one,) = await main.claim_due(now=desk.time.now, limit=1, lease=timedelta(hours=5))
         await keep(desk.arrive(desk.receipt(one.command.target_id, outcome)))
-    store = DualRecords(main, other)
+    store = both(main, other)
     while since:
         place = chance.choice(sorted({_place(one) for one in since}))
         entry = next(one for one in since if _place(one) == place)
@@ -205,7 +253,7 @@ async def test_a_loss_is_accepted_by_each_from_where_it_stands(seed: int) -> Non
     entries = [desk.arrive(desk.text()) for _ in range(6)]
     await main.keep(entries[:4])
     await other.keep(entries[:2])
-    store = DualRecords(main, other)
+    store = both(main, other)
     loss = Loss(log=LOG, place=MESSAGES, first=2, end=5)
     await store.accept_loss(loss, loss_record(loss, key=desk.key, now=desk.time.now, entropy=desk.random.randbytes))
     lost = [(await one.progress(LOG, [MESSAGES.topic]))[MESSAGES] for one in (main, other)]

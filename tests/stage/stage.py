@@ -308,7 +308,10 @@ class Stage:
 
     async def _told(self) -> str:
         """Everything that helps to see why."""
-        tails = [f"--- {one.name}, started {one.starts} times:\n{one.tail()}" for one in self.actors.values()]
+        tails = [
+            f"--- {one.name}, started {one.starts} times, {await one.health('workers')}:\n{one.tail()}"
+            for one in self.actors.values()
+        ]
         targets = [
             f"{tenant}: {one}" for tenant in TENANTS async for one in self.store.targets(tenant) if one.state in _OPEN
         ]

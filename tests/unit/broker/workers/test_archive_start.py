@@ -15,9 +15,9 @@ from broker.core.ports import Adoption
 from broker.core.registry import Registry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
-from broker.dual import DualRecords
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.workers.archive import GROUP, Archive
+from tests.kept import both
 from tests.records import TENANT, Desk
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def test_what_the_log_lost_before_the_first_keep_stops_its_partition(scene
 async def test_of_two_stores_the_one_behind_says_where_and_the_log_has_to_be_that_of_both(scene: Scene) -> None:
     await scene.send(3)
     main, other, desk = scene.store, MemoryRecords(scene.desk.time), scene.desk
-    scene.archive = replace(scene.archive, store=DualRecords(main, other))
+    scene.archive = replace(scene.archive, store=both(main, other))
     assert await scene.archive.stands_at(PLACES) == {PLACE: 0}
     desk.log = scene.log.identity
     entries = await scene.log.read(PLACE, 0, max_entries=3)
