@@ -82,10 +82,11 @@ class KafkaLogs:
 
 @asynccontextmanager
 async def kafka_logs(bootstrap: Sequence[str]) -> AsyncIterator[KafkaLogs]:
-    """A factory on an empty Kafka, which is emptied afterwards."""
+    """A factory on a Kafka that is emptied before, since others use it too, and afterwards."""
     admin = AIOKafkaAdminClient(bootstrap_servers=list(bootstrap))
     await admin.start()
     try:
+        await _clear(admin)
         logs = KafkaLogs(bootstrap, await _shortest_session_seconds(admin))
         try:
             yield logs
