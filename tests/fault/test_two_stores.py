@@ -48,7 +48,7 @@ async def test_the_same_traffic_has_the_same_digests_on_postgres_and_on_s3_with_
             assert account.kept > messages
 
             same = await parity(stage)
-            assert same["same"], _differences(same)
+            assert same["same"], differences(same)
             for tenant in TENANTS:
                 compared = same["tenants"][tenant]
                 assert all(compared[kind]["left"] == compared[kind]["right"] for kind in KINDS)
@@ -76,7 +76,7 @@ async def _is_named(stage: Stage, uri: str) -> None:
 
 async def _told(stage: Stage) -> list[tuple[str, list[str], str]]:
     """Of each difference that is named: what kind of thing it is, in which respect, and its id."""
-    return [(one["kind"], one["what"], one["key"][0]) for one in _differences(await parity(stage))]
+    return [(one["kind"], one["what"], one["key"][0]) for one in differences(await parity(stage))]
 
 
 async def parity(stage: Stage) -> dict[str, Any]:
@@ -87,7 +87,7 @@ async def parity(stage: Stage) -> dict[str, Any]:
     return found
 
 
-def _differences(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+def differences(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one for tenant in found["tenants"].values() for one in tenant["first"]]
 
 
