@@ -22,6 +22,7 @@ from benchmarks.compression import bench as compression
 from benchmarks.edge import bench as edge
 from benchmarks.logs import LogKind
 from benchmarks.memory import bench as memory
+from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
@@ -47,6 +48,7 @@ class Which(StrEnum):
     COMPRESSION = "compression"
     EDGE = "edge"
     MEMORY = "memory"
+    MOVING = "moving"
     PHOTOS = "photos"
     ALL = "all"
 
@@ -55,7 +57,8 @@ What = Annotated[
     Which,
     typer.Argument(
         help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
-        "it was stopped), photos, or all of those that need no Java."
+        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), photos, or all of those that "
+        "need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
@@ -137,6 +140,8 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
     if wanted.includes(Which.MEMORY):
         demos = memory.DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
         yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
+    if wanted.includes(Which.MOVING):
+        yield await moving.measure(stage, entries=moving.sizes(wanted.entries), tell=tell)
     if wanted.includes(Which.PHOTOS):
         yield await photos.measure(stage, runs=wanted.runs, tell=tell)
 

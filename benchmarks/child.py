@@ -24,6 +24,7 @@ ROLES = {
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",
     "memory.blob": "benchmarks.memory.blob",
+    "moving.command": "benchmarks.moving.command",
 }
 """The module of each role; its `main` gets this end."""
 

@@ -33,6 +33,7 @@ from broker.commands import (
 )
 from broker.commands.context import FailedError, UsageError
 from broker.commands.output import message
+from broker.commands.stoppable import StoppedError
 from broker.core.errors import (
     BlobsUnavailableError,
     CustodyError,
@@ -143,10 +144,16 @@ def told(error: Exception) -> int:
         return USAGE
     if isinstance(error, CustodyError):
         message(f"custody: {LOGS.text(str(error))}")
-        return UNREACHABLE if isinstance(error, _UNREACHABLE) else FAILED
+        return _code_of(error)
     where = (frames(error) or ["an unknown place"])[-1]
     message(f"custody: unexpected {type(error).__name__} at {where}; this is a defect, please report it")
     return FAILED
+
+
+def _code_of(error: CustodyError) -> int:
+    if isinstance(error, StoppedError):
+        return error.exit_code
+    return UNREACHABLE if isinstance(error, _UNREACHABLE) else FAILED
 
 
 def _told_usage(error: TyperException) -> int:

@@ -143,7 +143,8 @@ class _Comparing:
 
     async def _take(self, group: list[tuple[Compared | None, Compared | None]]) -> None:
         checks = await asyncio.gather(*(self._blob_faults(*pair) for pair in group))
-        for (left, right), faults in zip(group, checks, strict=True):
+        for (left, right), (blobs, faults) in zip(group, checks, strict=True):
+            self.found.blobs += blobs
             self._note(self.kind, left, right, respects(left, right))
             self._note("blobs", left, right, faults)
             self.stand.left = self.stand.left if left is None else self.stand.left.over(self.kind, left)
@@ -170,14 +171,16 @@ class _Comparing:
         if conversation and len(self.found.conversations) < self.wanted.first:
             self.found.conversations.setdefault(conversation, None)
 
-    async def _blob_faults(self, left: Compared | None, right: Compared | None) -> tuple[str, ...]:
+    async def _blob_faults(self, left: Compared | None, right: Compared | None) -> tuple[int, tuple[str, ...]]:
+        """How many blobs were looked at, and what is wrong with them."""
         faults = []
+        count = 0
         for name, side, row in (("left", self.left, left), ("right", self.right, right)):
             if row is not None and row.blob is not None:
-                self.found.blobs += 1
+                count += 1
                 fault = await blob_fault(side.blobs, row.blob, quick=self.wanted.quick)
                 faults += [f"{fault}_{name}"] if fault else []
-        return tuple(faults)
+        return count, tuple(faults)
 
 
 async def blob_fault(blobs: BlobStore, blob: Blob, *, quick: bool = False) -> str | None:

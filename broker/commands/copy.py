@@ -11,7 +11,7 @@ import typer
 from broker import app
 from broker.acts import Action, Doing
 from broker.blob_copies import Throttle
-from broker.commands import context, output, stores
+from broker.commands import context, output, stoppable, stores
 from broker.commands.context import FailedError
 from broker.copying import Copied, Copier
 from broker.core.tables import PART_RESULTS, RECORDS, TABLES
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from broker.core.registry import Tenant
 
 REFUSED = 4
+_HOW_TO_GO_ON = "what is copied is passed over when the same command is run again"
 
 BlobsOnly = Annotated[
     bool,
@@ -54,7 +55,8 @@ def copy(  # noqa: PLR0913, PLR0917 - options of the command line
     """
     who, why = context.doer(by), context.required_reason(reason, for_what="copying")
     asked = _Asked(tenant=tenant, blobs_only=blobs_only, who=who, why=why, names=(left, right))
-    done = context.run(_copied(stores.views(left, right, "registry"), asked, Throttle(bytes_per_second)))
+    work = _copied(stores.views(left, right, "registry"), asked, Throttle(bytes_per_second))
+    done = stoppable.run(work, how_to_go_on=_HOW_TO_GO_ON)
     if as_json:
         output.document(as_document(done))
     else:

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from broker import parity as comparing
-from broker.commands import context, output, stores
+from broker.commands import context, output, stoppable, stores
 from broker.commands.context import FailedError, UsageError
 from broker.core.errors import StoreUnavailableError
 from broker.findings import line
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DIFFERENT = 4
 _SAVE_SECONDS = 2.0
+_BEGIN_AGAIN = "nothing was saved; with --resume FILE the next run could have gone on"
 
 Since = Annotated[
     str | None,
@@ -69,7 +70,8 @@ def parity(  # noqa: PLR0913, PLR0917 - options of the command line
     wanted = Wanted(since=_time(since), conversation=conversation, quick=quick, first=first)
     asked = [left, right, tenant or "", since or "", conversation or "", str(quick), str(first)]
     saved = _Saved.load(resume, asked)
-    context.run(_compared(stores.views(left, right), tenant, wanted, saved))
+    how_to_go_on = _BEGIN_AGAIN if resume is None else f"the same command goes on from what is in {resume}"
+    stoppable.run(_compared(stores.views(left, right), tenant, wanted, saved), how_to_go_on=how_to_go_on)
     found = list(saved.found.values())
     if resume is not None:
         resume.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from backends.memory.rows import MemoryTables
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.records import PostgresRecords
 from backends.postgres.tables import PostgresTables
+from broker.core.errors import BlobsUnavailableError
 from broker.core.model import Record
 from broker.core.parity import Difference
 from broker.parity import Found, Side, Wanted, Watcher, compare
@@ -181,3 +182,22 @@ async def test_it_goes_on_from_wherever_it_was_cut_off(pair: Pair) -> None:
             again = msgspec.json.decode(data, type=Found)
             await compare(left, right, Wanted(), again, Watcher())
             assert again == whole
+
+
+async def test_a_blob_that_could_not_be_read_at_first_is_counted_once(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts, read = [BlobsUnavailableError("cut off")], pair.memory_blobs.open
+
+    def cut_off_once(place: str) -> AsyncIterator[bytes]:
+        if cuts:
+            raise cuts.pop()
+        return read(place)
+
+    monkeypatch.setattr(MemoryBlobs, "open", lambda _, place: cut_off_once(place))
+    found = Found(tenant=TENANT)
+    async with pair.sides() as (left, right):
+        with pytest.raises(BlobsUnavailableError):
+            await compare(left, right, Wanted(), found, Watcher())
+        await compare(left, right, Wanted(), found, Watcher())
+    assert (found.is_same, found.blobs) == (True, 8)

@@ -4,7 +4,7 @@
     python -m tests.stage.doomed --command dead list --json
 
 The wiring's factories are replaced before the workers start; everything else is the product's own. Any other command is
-run as it stands.
+run as it stands, but that copying and comparing go in small steps, so that a kill finds much done and much to do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 from unittest.mock import patch
 
 from backends.postgres.connections import PostgresOptions
-from broker import app, cli, servers
+from broker import app, cli, copying, parity, servers
+from broker.commands import parity as parity_command
 from broker.core import erasure
 from broker.log.postgres import PostgresLogOptions
 from tests.stage.kills import Fuse, Kill, Watched, watched_mapping
@@ -26,6 +27,7 @@ _LOG: Mapping[str, Any] = {"lease_seconds": 1.0, "timeout_seconds": 4.0}
 """Whoever was killed or frozen loses partitions after the first, and what it locks after the second."""
 _STORE: Mapping[str, Any] = {"idle_seconds": 4.0, "command_timeout_seconds": 8.0}
 COMMAND = "--command"
+_ROWS_A_STEP = 20
 RETRY_SECONDS = 0.2
 """The first wait before a provider object is to be deleted once more."""
 
@@ -35,7 +37,12 @@ Opener = Callable[..., Awaitable[Any]]
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; its exit code."""
     if arguments[:1] == [COMMAND]:
-        return cli.main(arguments[1:])
+        with (
+            patch.object(copying, "_ROWS_AT_ONCE", _ROWS_A_STEP),
+            patch.object(parity, "_ROWS_AT_ONCE", _ROWS_A_STEP),
+            patch.object(parity_command, "_SAVE_SECONDS", 0.0),
+        ):
+            return cli.main(arguments[1:])
     parser = argparse.ArgumentParser()
     parser.add_argument("workers", nargs="*")
     parser.add_argument("--kill", type=Kill.read)

@@ -23,6 +23,7 @@ from benchmarks.logs import LogKind, filled_log
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
+from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
 from benchmarks.rounds import silent
 from benchmarks.stage import Kind
@@ -184,6 +185,19 @@ async def test_as_many_photos_go_into_each_store_as_by_a_bare_client(stage: Stag
 
     assert [one.floors for one in result.comparisons] == [("put_object",), ("INSERT",)]
     assert all(counts_of(one) == {(("photos", 20),)} for one in result.comparisons)
+
+
+@pytest.mark.usefixtures("mongo_here", "s3_here")
+async def test_all_that_is_kept_is_copied_and_compared_at_each_size(stage: Stage) -> None:
+    # Of each command it is held against what is there how many records and photos it went through.
+    result = await moving.measure(stage, entries=(ENTRIES, 2 * ENTRIES), tell=silent)
+
+    records = cast("list[int]", result.parameters["records"])
+    assert [count > 0 for count in cast("list[int]", result.parameters["photos"])] == [True, True]
+    assert ENTRIES < records[0] < records[1]  # identities come on top
+    assert [name for name in result.figures if " over peak at " in name] == [
+        f"{command}, peak at {records[1]:,} over peak at {records[0]:,}" for command in ("copy", "parity")
+    ]
 
 
 async def test_demos_that_were_measured_before_an_interruption_are_not_run_again(
