@@ -7,28 +7,35 @@ import base64
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
 import psutil
 
+from backends.mongo.embedded import EmbeddedMongo
 from backends.postgres.embedded import EmbeddedPostgres
+from backends.s3.embedded import EmbeddedS3
+from backends.s3.objects import DIGEST
+from backends.s3.options import S3Options
 from broker.demo.processes import answers, custody
 from connectors.simulator.ids import Customer
 from connectors.simulator.inbound import Asked, draft
 from connectors.simulator.payloads import contents
 from connectors.simulator.signing import SIGNATURE_HEADER, signature
+from tests.mongo_stores import administered
+from tests.s3_servers import bare_client
 from tests.stage.canaries import Canary
 from tests.stage.home import PROVIDER, TENANTS
+from tests.stage.poison import cure, poison
 from tests.stage.servers import ROLES
 from tests.stage.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from broker.core.ports import KeptRecord
     from broker.demo.processes import Running
     from connectors.simulator.draft import Draft
@@ -45,8 +52,9 @@ SELECT table_schema, table_name, array_agg(column_name::text) AS columns
 FROM information_schema.columns
 WHERE table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2
 """
-_POISON = "ALTER TABLE custody_pas.records ADD CONSTRAINT poison CHECK (record_id <> '{record_id}')"
 _TROUBLES = ("server_errors", "throttled", "unauthorized", "damaged_download", "expired_media_urls", "lost_answers")
+
+Server: TypeAlias = EmbeddedPostgres | EmbeddedMongo | EmbeddedS3
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class Aftermath:
 
     canaries: list[Canary] = field(default_factory=list)
     logs: dict[str, bytes] = field(default_factory=dict)
-    server_log: bytes = b""
+    server_logs: dict[str, bytes] = field(default_factory=dict)
     command_lines: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)
     commands: dict[str, bytes] = field(default_factory=dict)
@@ -64,10 +72,13 @@ class Aftermath:
 
 @dataclass(slots=True)
 class Flight:
-    """Sends canaries through everything, and gathers what they may have left behind."""
+    """Sends canaries through everything, and gathers what they may have left behind.
+
+    `servers` are those of the stage, which go down once; what they say of themselves is searched too.
+    """
 
     stage: Stage
-    server: EmbeddedPostgres
+    servers: Mapping[str, Server]
     found: Aftermath = field(default_factory=Aftermath)
 
     async def flown(self) -> Aftermath:
@@ -105,6 +116,9 @@ class Flight:
             "tenant key": self.stage.home.demo.secret(f"{TENANTS[0]}.key"),
             "database password": self.stage.servers.password,
         }
+        if main := self.stage.options.layout.main:
+            secrets["password of records"] = urlsplit(str(main.records["uri"])).password or ""
+            secrets["secret key of blobs"] = str(main.blobs["secret_key"])
         self.found.canaries += [Canary(name, word.encode(), secret=True) for name, word in secrets.items()]
 
     # --- what happens ---
@@ -196,31 +210,31 @@ class Flight:
 
     async def _be_poison(self) -> None:
         """A record that the store refuses: the server's error quotes the whole row."""
-        poison = self.stage.provider.composer(self._account).message(WRITER, contents.text(f"{TEXT} {FILE}"))
+        refused = self.stage.provider.composer(self._account).message(WRITER, contents.text(f"{TEXT} {FILE}"))
         key = self.stage.registry.tenants[TENANTS[0]].key
         record_id = key.record_id(
-            provider=PROVIDER, account=self._account, kind="message", native_key=(poison.message_id,)
+            provider=PROVIDER, account=self._account, kind="message", native_key=(refused.message_id,)
         )
-        await self.stage.servers.execute("records", _POISON.format(record_id=record_id))
-        await self.stage.provider.send(poison)
+        await poison(self.stage, [record_id])
+        await self.stage.provider.send(refused)
         await self.stage.until("it is set aside", self._is_set_aside)
         await self._hear("dead list", "dead", "list", "--json")
         (dead,) = await self.stage.store.dead_letters()
         await self._hear("dead show", "dead", "show", f"{dead.topic}/{dead.partition}/{dead.offset}")
-        await self.stage.servers.execute("records", "ALTER TABLE custody_pas.records DROP CONSTRAINT poison")
+        await cure(self.stage)
         await self._hear("dead redrive", "dead", "redrive", "--all", "--reason", "mended")
 
     async def _is_set_aside(self) -> bool:
         return await self.stage.dead_letters() == 1 and bool(await self.stage.store.dead_letters())
 
     async def _lose_the_server(self) -> None:
-        """All three servers go down under load, and come back."""
+        """All servers go down under load, and come back."""
         compose = self.stage.provider.composer(self._account)
         for number in range(40):
             await self.stage.provider.send(compose.message(WRITER, contents.text(f"{TEXT} {number}")))
             if number == 10:
-                await self.server.kill()
-        await self.server.restart()
+                await asyncio.gather(*(one.kill() for one in self.servers.values()))
+        await asyncio.gather(*(one.restart() for one in self.servers.values()))
 
     async def _be_blocked(self) -> None:
         """A deletion that the provider refuses."""
@@ -262,7 +276,10 @@ class Flight:
         for command in (
             "report",
             "report --json",
+            "report --verify",
             "check --json",
+            "check --offline --json",
+            "lag --json",
             "account list --json",
             "account check",
             "tenant list",
@@ -292,7 +309,10 @@ class Flight:
 
     async def _gather(self, log: Path) -> None:
         self.found.logs = {log.name: log.read_bytes()}
-        self.found.server_log = self.server.log.read_bytes()
+        self.found.server_logs = {name: _said(one) for name, one in self.servers.items()}
+        if main := self.stage.options.layout.main:
+            await self._read_documents(str(main.records["admin_uri"]))
+            await self._read_objects(S3Options(**main.blobs))
         for role in ROLES:
             connection = await asyncpg.connect(self.stage.servers.admin_dsn(role))
             try:
@@ -307,6 +327,26 @@ class Flight:
                 self.found.columns[schema, table, column] = b"\n".join(_as_bytes(row["value"]) for row in rows)
         queries = await connection.fetch("SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         self.found.columns["pg_catalog", "pg_stat_activity", "query"] = repr(queries).encode()
+
+    async def _read_documents(self, uri: str) -> None:
+        async with administered(uri) as database:
+            for name in await database.list_collection_names(filter={"name": {"$not": {"$regex": "^system"}}}):
+                async for document in database[name].find():
+                    for key, value in document.items():
+                        self._add(("mongo", name, key), value)
+
+    async def _read_objects(self, options: S3Options) -> None:
+        async with bare_client(options) as client:
+            for one in (await client.list_objects_v2(Bucket=options.bucket))["Contents"]:
+                at = {"Bucket": options.bucket, "Key": one["Key"]}
+                found, tags = await client.get_object(**at), (await client.get_object_tagging(**at))["TagSet"]
+                told = {**found["Metadata"], **{tag["Key"]: tag["Value"] for tag in tags}}
+                self._add(("s3", "objects", "digest"), told.pop(DIGEST, ""))
+                self._add(("s3", "objects", "metadata"), [one["Key"], told])
+                self._add(("s3", "objects", "data"), await found["Body"].read())
+
+    def _add(self, place: tuple[str, str, str], value: object) -> None:
+        self.found.columns[place] = self.found.columns.get(place, b"") + b"\n" + _as_bytes(value)
 
     # --- bodies ---
 
@@ -350,3 +390,8 @@ def _inside(wamid: str) -> bytes:
 
 def _as_bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _said(server: Server) -> bytes:
+    logs = [one.log for one in server.members] if isinstance(server, EmbeddedMongo) else [server.log]
+    return b"".join(one.read_bytes() for one in logs)
