@@ -27,6 +27,7 @@ class On(StrEnum):
     MONGO = "MongoDB (PyMongo)"
     MOTOR = "MongoDB (Motor)"
     S3 = "S3"
+    S3_MONGO = "S3 and MongoDB"
     KAFKA = "Kafka"
     TWO = "two at once"
 
@@ -37,9 +38,11 @@ _PARAMETERS = {
     "pymongo": On.MONGO,
     "motor": On.MOTOR,
     "s3": On.S3,
+    "s3_mongo": On.S3_MONGO,
     "kafka": On.KAFKA,
 }
 _FIXTURES = (
+    (re.compile(r"s3_mongo|open_own_stage"), On.S3_MONGO),
     (re.compile(r"motor"), On.MOTOR),
     (re.compile(r"mongo"), On.MONGO),
     (re.compile(r"(^|_)s3(_|$)"), On.S3),
@@ -104,6 +107,8 @@ def uneven(tallies: Mapping[str, Tally]) -> Sequence[str]:
 def _on(bases: Sequence[str], fixtures: Collection[str], parameters: Iterable[object]) -> On:
     by_parameter = [_PARAMETERS[one] for one in parameters if isinstance(one, str) and one in _PARAMETERS]
     by_fixture = [on for mark, on in _FIXTURES if any(map(mark.search, fixtures))]
+    if {On.MONGO, On.S3} <= {*by_fixture}:
+        by_fixture.insert(0, On.S3_MONGO)
     by_class = [on for mark, on in _CLASSES if any(name.startswith(mark) for name in bases[:1])]
     return next(iter([*by_parameter, *by_fixture, *by_class]), On.POSTGRES)
 

@@ -12,25 +12,29 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from broker import app
+from broker.core.model import Kind
+from broker.core.tables import RECORDS
 from broker.core.topics import Stream, topic_name
-from tests.e2e.installation import TENANT, Installation, lay_out, use
+from tests.e2e.installation import TENANT, Installation, lay_out, on_s3_mongo, use
 from tests.e2e.test_cli_kafka import on_kafka
 from tests.kafka_logs import kafka_logs
+from tests.kept import all_rows
 from tests.records import Desk
-from tests.stores import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from broker.core.tables import Row
     from tests.kafka_servers import SharedKafka
+    from tests.s3_servers import SharedS3
 
 ROOT = Path(__file__).parents[2]
 WHY = ("--why", "claims-desk lost its state", "--by", "T. Mokoena")
 MESSAGES = topic_name(TENANT, Stream.MESSAGES)
 KEPT = topic_name(TENANT, Stream.KEPT)
-_ROWS = "SELECT * FROM custody_pas.{} ORDER BY 1, 2, 3, 4"
-_TABLES = ("progress", "tallies", "parts", "targets", "receipts")
-_RECORDS = "SELECT * FROM custody_pas.records WHERE provider <> 'custody' ORDER BY tenant, record_id"
+NOWHERE = {"postgres": "postgresql://u:p@127.0.0.1:9/none", "mongo": "mongodb://u:p@127.0.0.1:9/none"}
+_KIND = RECORDS.columns.index("kind")
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +51,18 @@ async def fill(here: Installation) -> None:
     await here.archive()
 
 
-async def rows(here: Installation) -> list[list[Any]]:
+async def rows(here: Installation) -> dict[tuple[str, str], list[Row]]:
     """All that is kept and counted, acts apart."""
-    return [await fetch(here.admin_dsn, one) for one in (_RECORDS, *(_ROWS.format(table) for table in _TABLES))]
+    tables = await app.open_tables(here.settings)
+    try:
+        found = await all_rows(tables)
+    finally:
+        await tables.close()
+    return found | {
+        (RECORDS.name, tenant): [row for row in found[RECORDS.name, tenant] if row[_KIND] != Kind.ACT]
+        for name, tenant in found
+        if name == RECORDS.name
+    }
 
 
 async def told(here: Installation) -> list[tuple[bytes, bytes]]:
@@ -171,7 +184,7 @@ class ReplayCases:
         assert (await here.custody("replay", "--tenant", "nobody", *WHY)).code == 2
         settings = here.folder / "settings.toml"
         dsn = here.settings.address("records")
-        settings.write_text(settings.read_text().replace(dsn, "postgresql://u:p@127.0.0.1:9/none"))
+        settings.write_text(settings.read_text().replace(dsn, NOWHERE[here.settings.kind("records")]))
         down = await here.custody("replay", "--tenant", TENANT, *WHY)
         assert (down.code, down.out, len(down.err.splitlines())) == (3, "", 1), down.err
 
@@ -189,6 +202,20 @@ class TestReplayOnPostgres(ReplayCases):
         for command in commands:
             said = await here.custody(*shlex.split(command)[1:])
             assert said.code == 0, (command, said.err)
+
+
+class TestReplayOnMongo(ReplayCases):
+    @pytest_asyncio.fixture
+    async def here(
+        self,
+        tmp_path: Path,
+        database: str,
+        mongo_database: str,
+        s3_server: SharedS3,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Installation:
+        installation = lay_out(tmp_path, database, stores=on_s3_mongo(mongo_database, s3_server))
+        return await ready(installation, monkeypatch)
 
 
 class TestReplayOnKafka(ReplayCases):
