@@ -1,7 +1,8 @@
-"""`custody report --verify` against a real Postgres: whatever an administrator changes by hand is named."""
+"""`custody report --verify` against real stores of each kind: whatever an administrator changes by hand is named."""
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -9,27 +10,43 @@ import pytest
 import pytest_asyncio
 
 from broker import app
-from tests.e2e.installation import TENANT, Installation, lay_out, use
+from broker.servers import admin_address
+from broker.store_options import s3_options
+from tests.e2e.hands import Hand, OnPostgres, OnS3Mongo
+from tests.e2e.installation import TENANT, Installation, lay_out, on_s3_mongo, use
 from tests.records import Desk
-from tests.stores import execute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from broker.core.model import Record
 
 _SMALL, _LARGE = b"a photo", bytes(2_500_000)
-_RECORD = "UPDATE custody_pas.records SET {} WHERE record_id = '{}'"
-_SPOILT = "overlay({0} placing 'X'::bytea from 12)"
+
+
+@pytest.fixture(params=["postgres", "s3_mongo"])
+def stores(request: pytest.FixtureRequest) -> Mapping[str, str] | None:
+    if request.param == "postgres":
+        return None
+    return on_s3_mongo(request.getfixturevalue("mongo_database"), request.getfixturevalue("s3_server"))
 
 
 @pytest_asyncio.fixture
-async def here(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    installation = lay_out(tmp_path, database)
+async def here(
+    tmp_path: Path, database: str, stores: Mapping[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> Installation:
+    installation = lay_out(tmp_path, database, stores=stores)
     use(installation, monkeypatch)
     assert (await installation.custody("init", "--logins")).code == 0
     return installation
+
+
+@pytest.fixture
+def hand(here: Installation) -> Hand:
+    if here.settings.kind("records") == "postgres":
+        return OnPostgres(here.admin_dsn)
+    return OnS3Mongo(admin_address(here.settings, "records"), s3_options(here.settings))
 
 
 @pytest_asyncio.fixture
@@ -69,19 +86,19 @@ async def test_what_was_kept_is_found_as_it_was(here: Installation, kept: list[R
 
 
 @pytest.mark.parametrize("column", ["envelope", "arrival", "content"])
-async def test_a_changed_record_is_named(here: Installation, kept: list[Record], column: str) -> None:
+async def test_a_changed_record_is_named(here: Installation, hand: Hand, kept: list[Record], column: str) -> None:
     record_id = kept[0].envelope.record_id
-    await execute(here.admin_dsn, _RECORD.format(f"{column} = {_SPOILT.format(column)}", record_id))
+    await hand.alter(record_id, column, lambda data: data[:11] + b"X" + data[12:])
     assert {"record_id": record_id, "what": column, "part": None, "missing": False} in await _mismatches(here, 1)
     said = await here.custody("report", "--verify")
     assert f"record {record_id}: its {column} is not what was kept" in said.out
 
 
 async def test_a_record_that_can_not_be_read_is_named_by_its_id_wherever_it_is_met(
-    here: Installation, kept: list[Record]
+    here: Installation, hand: Hand, kept: list[Record]
 ) -> None:
     record_id = kept[0].envelope.record_id
-    await execute(here.admin_dsn, _RECORD.format("envelope = 'Good morning'", record_id))
+    await hand.alter(record_id, "envelope", lambda _: b"Good morning")
     for command in (("report",), ("show", record_id)):
         said = await here.custody(*command)
         assert (said.code, said.out) == (1, ""), said
@@ -91,26 +108,24 @@ async def test_a_record_that_can_not_be_read_is_named_by_its_id_wherever_it_is_m
 
 
 @pytest.mark.parametrize("column", ["record_digest", "arrival_digest"])
-async def test_a_changed_digest_is_named(here: Installation, kept: list[Record], column: str) -> None:
+async def test_a_changed_digest_is_named(here: Installation, hand: Hand, kept: list[Record], column: str) -> None:
     record_id = kept[1].envelope.record_id
-    await execute(here.admin_dsn, _RECORD.format(f"{column} = sha256('other')", record_id))
+    await hand.alter(record_id, column, lambda _: hashlib.sha256(b"other").digest())
     assert [one["record_id"] for one in await _mismatches(here, 1)] == [record_id]
 
 
 @pytest.mark.parametrize("number", [1, 2])
-async def test_a_changed_byte_of_a_blob_is_named(here: Installation, kept: list[Record], number: int) -> None:
-    place = f"{TENANT}/{kept[number].envelope.record_id}/1"
-    flip = "SET data = set_byte(data, 3, get_byte(data, 3) # 1)"
-    chunk = "version = (SELECT version FROM custody_blobs.blobs WHERE place = $1) AND number = 2"
-    await execute(here.admin_dsn, f"UPDATE custody_blobs.blobs {flip} WHERE place = $1 AND data IS NOT NULL", place)
-    await execute(here.admin_dsn, f"UPDATE custody_blobs.chunks {flip} WHERE {chunk}", place)
+async def test_a_changed_byte_of_a_blob_is_named(
+    here: Installation, hand: Hand, kept: list[Record], number: int
+) -> None:
+    await hand.alter_blob(f"{TENANT}/{kept[number].envelope.record_id}/1")
     found = {"record_id": kept[number].envelope.record_id, "what": "blob", "part": 1, "missing": False}
     assert await _mismatches(here, 1) == [found]
 
 
-async def test_a_missing_blob_is_named(here: Installation, kept: list[Record]) -> None:
+async def test_a_missing_blob_is_named(here: Installation, hand: Hand, kept: list[Record]) -> None:
     record_id = kept[1].envelope.record_id
-    await execute(here.admin_dsn, "DELETE FROM custody_blobs.blobs WHERE place = $1", f"{TENANT}/{record_id}/1")
+    await hand.lose_blob(f"{TENANT}/{record_id}/1")
     assert await _mismatches(here, 1) == [{"record_id": record_id, "what": "blob", "part": 1, "missing": True}]
     said = await here.custody("report", "--verify", "--day", "2026-11-23")
     assert (said.code, f"record {record_id}, part 1: its blob is missing" in said.out) == (1, True)
