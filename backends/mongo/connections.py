@@ -47,6 +47,7 @@ _NO_TRANSACTIONS = (
 class MongoOptions:
     """How a store uses its server: by which `driver`, over so many `connections` at most, and how long it waits.
 
+    A transaction that its client leaves idle for `idle_seconds` is ended by whoever it is in the way of.
     `allow_standalone`: a server that is no member of a replica set will do. It has no transactions: what a batch writes
     comes in an order that loses nothing where it breaks off, but nothing is erased at the provider then.
     """
@@ -55,6 +56,7 @@ class MongoOptions:
     connections: int = 8
     connect_timeout_seconds: float = 10.0
     command_timeout_seconds: float = 60.0
+    idle_seconds: float = 10.0
     allow_standalone: bool = False
 
 
@@ -108,6 +110,7 @@ class Database:
                 break
             await asyncio.sleep(SystemRandom().uniform(0, wait))
             wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+        await self._end_idle()
         raise problem or StoreUnavailableError("others keep the same at this moment: keep it again")
 
     @asynccontextmanager
@@ -179,6 +182,21 @@ class Database:
         with suppress(*DRIVER_ERRORS):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._driver.finish(session.end_session())
+
+    async def _end_idle(self) -> None:
+        """Ends this login's transactions that nobody goes on with, since they keep others from what they wrote.
+
+        MongoDB does not end them with their client's connection, but after `transactionLifetimeLimitSeconds`, 60, for
+        which it looks each half of that time. A client that was only held up begins its transaction again. Everybody
+        may see and end his own: https://www.mongodb.com/docs/manual/reference/command/killSessions/, 2026-11.
+        """
+        idle = {"transaction.timeInactiveMicros": {"$gte": int(self._options.idle_seconds * 1_000_000)}}
+        looking = [{"$currentOp": {"allUsers": False, "idleSessions": True}}, {"$match": idle}]
+        with suppress(StoreUnavailableError, ConflictError):
+            admin = (await self._connected()).admin
+            found = await self.guard(admin.command("aggregate", 1, pipeline=looking, cursor={}))
+            if sessions := [{"id": one["lsid"]["id"]} for one in found["cursor"]["firstBatch"]]:
+                await self.guard(admin.command("killSessions", sessions))
 
     def _work(self, client: Client, session: Session | None) -> Work:
         database = client.get_default_database()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from backends.mongo import records
 from backends.mongo.connections import MongoOptions
@@ -71,7 +71,8 @@ async def somebody_at_the_progress(admin: str) -> AsyncGenerator[None]:
         place = f"{TENANT}/{LOG}/{TOPIC}/000000"
         await database.progress.update_one({"_id": place}, {"$inc": {"lost": 0, "duplicates": 1}}, session=session)
         yield
-        await session.abort_transaction()
+        with suppress(OperationFailure):  # it was ended
+            await session.abort_transaction()
 
 
 def _with_nul(record: Record) -> Record:
@@ -158,6 +159,20 @@ async def test_a_partition_that_somebody_holds_is_an_outage_until_they_let_go(
             with pytest.raises(StoreUnavailableError):
                 await store.keep([entry])
         assert [one.outcome for one in await store.keep([entry])] == ["stored"]
+
+
+async def test_a_transaction_that_nobody_goes_on_with_holds_a_partition_for_a_moment_only(
+    admin: str, seed: int, driver: DriverName
+) -> None:
+    desk = Desk(seed)
+    first, second = desk.arrive(desk.text()), desk.arrive(desk.text())
+    options = MongoOptions(driver=driver, idle_seconds=0.5)
+    async with opened(as_writer(admin), options) as store:
+        await store.keep([first])
+        async with somebody_at_the_progress(as_writer(admin)):
+            with pytest.raises(StoreUnavailableError):
+                await store.keep([second])
+            assert [one.outcome for one in await store.keep([second])] == ["stored"]
 
 
 async def test_a_cancelled_keep_leaves_nothing_and_the_store_goes_on(admin: str, seed: int, driver: DriverName) -> None:
