@@ -154,6 +154,8 @@ class _TableCopy:
             self.missing.append(ours)
         elif ours == theirs:
             done.there[name] += 1
+        elif self.table is PROGRESS and _next(theirs) > _next(ours):
+            done.refuse(self.tenant, name, self.table.key_of(ours), AHEAD)
         elif fixed := self._fixed(ours, theirs):
             done.refuse(self.tenant, name, self.table.key_of(ours), *fixed)
         else:

@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
-
 from broker.blob_copies import ALTERED, DIFFERS, MISSING, Throttle, copy_blob
 from broker.core.codec import decode
 from broker.core.errors import BlobExistsError, BlobsUnavailableError, MalformedEntryError
@@ -52,17 +50,18 @@ _BLOBS_AT_ONCE = 8
 class DualRecords:
     """See `RecordStore`. What is read is read from the main store; what is written goes to both, there last.
 
-    So whatever the main store is seen to have, the other one has too: an account that closes closes on both, and what
-    is claimed for erasure was kept in both. That holds of photos as well: before a part's result is kept, its bytes are
-    brought to the store that lacks them, whoever put them. `blobs` opens both blob stores, at the first such result.
-    Targets are claimed from the main store alone, so that each is commanded once; receipts bring the other one to the
-    same state.
+    So whatever the main store is seen to have, the other one has too, once the one that was behind has caught up: an
+    account that closes closes on both, and what is claimed for erasure was kept in both. That holds of photos as well:
+    before a part's result is kept, its bytes are brought to the store that lacks them, whoever put them. `blobs` opens
+    both blob stores, at the first such result. Targets are claimed from the main store alone, so that each is commanded
+    once; receipts bring the other one to the same state.
     """
 
     main: RecordStore
     other: RecordStore
     blobs: Callable[[], Awaitable[DualBlobs]]
     _opened: list[DualBlobs] = field(default_factory=list)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def keep(self, batch: Sequence[Arrived]) -> Sequence[Answer]:
         await self._bring_up(batch)
@@ -154,20 +153,31 @@ class DualRecords:
         await self.other.close()
 
     async def _bring_up(self, batch: Sequence[Arrived]) -> None:
-        places = list(dict.fromkeys(place for one in batch if (place := _place_of_part(one))))
-        if places and not self._opened:
-            self._opened.append(await self.blobs())
-        for start in range(0, len(places), _BLOBS_AT_ONCE):
-            await asyncio.gather(*(self._opened[0].bring_up(one) for one in places[start : start + _BLOBS_AT_ONCE]))
+        """Brings each part's bytes to both stores; of what was kept before, `custody parity` names what is wrong."""
+        results = [(one.record, blob) for one in batch if (blob := _blob_of(one.record)) is not None]
+        for start in range(0, len(results), _BLOBS_AT_ONCE):
+            some = results[start : start + _BLOBS_AT_ONCE]
+            blobs = await self._both_blobs()
+            faults = await asyncio.gather(*(blobs.bring_up(blob) for _, blob in some))
+            for (record, blob), fault in zip(some, faults, strict=True):
+                if fault is not None and not await _has(self.main, record):
+                    raise _can_not_have(blob.place, fault)
+
+    async def _both_blobs(self) -> DualBlobs:
+        async with self._opening:
+            if not self._opened:
+                self._opened.append(await self.blobs())
+        return self._opened[0]
 
 
-def _place_of_part(arrived: Arrived) -> str | None:
-    """Where the bytes lie that a part's result speaks of. Of what can't be read, the store says so."""
-    if arrived.record.envelope.kind != Kind.PART:
+def _blob_of(record: Record) -> Blob | None:
+    """The bytes that a part's result speaks of. Of what can't be read, the store says so."""
+    if record.envelope.kind != Kind.PART:
         return None
     with suppress(MalformedEntryError):
-        place = decode(arrived.record.content.data, PartOutcome).place
-        return None if place is UNSET else place
+        told = decode(record.content.data, PartOutcome)
+        if isinstance(told.place, str) and isinstance(told.size, int) and isinstance(told.sha256, bytes):
+            return Blob(place=told.place, size=told.size, sha256=told.sha256)
     return None
 
 
@@ -200,15 +210,16 @@ class DualBlobs:
         except BlobExistsError:
             await self.stat(place)
             raise
-        await self._bring_up(info)
+        await self._copied(self.main, self.other, _as_blob(info))
         return info
 
     async def stat(self, place: str) -> BlobInfo | None:
-        """What lies in the main store; where the other one lacks it, it is brought there first."""
-        info = await self.main.stat(place)
-        if info is not None:
-            await self._bring_up(info)
-        return info
+        """What lies there in either store, once it is in both."""
+        for here, there in self._ways():
+            if info := await here.stat(place):
+                await self._copied(here, there, _as_blob(info))
+                return info if here is self.main else await self.main.stat(place)
+        return None
 
     async def open(self, place: str) -> AsyncIterator[bytes]:
         """From the main store; from the other one what the main one lacks, since it came before they changed places."""
@@ -216,12 +227,13 @@ class DualBlobs:
         async for chunk in store.open(place):
             yield chunk
 
-    async def bring_up(self, place: str) -> None:
-        """Brings a blob to the store that lacks it. What can't be brought over is for `custody parity` to name."""
-        for here, there in ((self.main, self.other), (self.other, self.main)):
-            if info := await here.stat(place):
-                await copy_blob(here, there, _as_blob(info), Throttle())
-                return
+    async def bring_up(self, blob: Blob) -> str | None:
+        """Brings a blob to the store that lacks it; what is wrong where it can't be brought there."""
+        for here, there in self._ways():
+            if await here.stat(blob.place) is not None:
+                became = await copy_blob(here, there, blob, Throttle())
+                return became if became in _FAULTS else None
+        return None
 
     async def ping(self) -> None:
         await self.main.ping()
@@ -231,13 +243,20 @@ class DualBlobs:
         await self.main.close()
         await self.other.close()
 
-    async def _bring_up(self, info: BlobInfo) -> None:
-        became = await copy_blob(self.main, self.other, _as_blob(info), Throttle())
+    def _ways(self) -> tuple[tuple[BlobStore, BlobStore], tuple[BlobStore, BlobStore]]:
+        return (self.main, self.other), (self.other, self.main)
+
+    async def _copied(self, here: BlobStore, there: BlobStore, blob: Blob) -> None:
+        became = await copy_blob(here, there, blob, Throttle())
         if became in _FAULTS:
-            what = became.replace("_", " ").replace("left", "in the main store")
-            raise BlobsUnavailableError(
-                f"{info.place}: {what}: the other store can't have the same; see custody parity"
-            )
+            raise _can_not_have(blob.place, became)
+
+
+def _can_not_have(place: str, became: str) -> BlobsUnavailableError:
+    what = became.replace("_left", " where it lies").replace("_", " ")
+    return BlobsUnavailableError(
+        f"{place}: {what}, so that both stores can't have the same; take away what is wrong, in either"
+    )
 
 
 def _as_blob(info: BlobInfo) -> Blob:

@@ -35,6 +35,7 @@ COMMIT_ATTEMPTS = 3
 _OF_ONE_MOMENT = ReadConcern("snapshot")
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.002, 0.25
 _LEAVE_SECONDS = 5.0
+_NAME = "custody-records"
 _EXAMPLE = "mongodb://custody@127.0.0.1:27017/custody?replicaSet=rs0"
 
 _NO_TRANSACTIONS = (
@@ -184,13 +185,17 @@ class Database:
                 await self._driver.finish(session.end_session())
 
     async def _end_idle(self) -> None:
-        """Ends this login's transactions that nobody goes on with, since they keep others from what they wrote.
+        """Ends transactions of this login's stores that nobody goes on with: they keep others from what they wrote.
 
         MongoDB does not end them with their client's connection, but after `transactionLifetimeLimitSeconds`, 60, for
         which it looks each half of that time. A client that was only held up begins its transaction again. Everybody
         may see and end his own: https://www.mongodb.com/docs/manual/reference/command/killSessions/, 2026-11.
         """
-        idle = {"transaction.timeInactiveMicros": {"$gte": int(self._options.idle_seconds * 1_000_000)}}
+        idle = {
+            "type": "idleSession",
+            "appName": _NAME,
+            "transaction.timeInactiveMicros": {"$gte": int(self._options.idle_seconds * 1_000_000)},
+        }
         looking = [{"$currentOp": {"allUsers": False, "idleSessions": True}}, {"$match": idle}]
         with suppress(StoreUnavailableError, ConflictError):
             admin = (await self._connected()).admin
@@ -237,7 +242,7 @@ class Database:
         options = self._options
         patience, command = int(options.connect_timeout_seconds * 1000), int(options.command_timeout_seconds * 1000)
         return {
-            "appname": "custody-records",
+            "appname": _NAME,
             "maxPoolSize": options.connections,
             "waitQueueTimeoutMS": command,
             "serverSelectionTimeoutMS": patience,

@@ -28,11 +28,13 @@ DUPLICATE_KEY = 11000
 _INVALID_DOCUMENT = 121
 _TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
 _UNAUTHORIZED = 13
+_OUT_OF_DISK = 14031
 _AUTHENTICATION_FAILED = 18
 _SNAPSHOT_GONE = frozenset({239, 246})
 """SnapshotTooOld, SnapshotUnavailable."""
-_CONFLICTS = frozenset({24, 112, 251, DUPLICATE_KEY})
-"""LockTimeout, WriteConflict, NoSuchTransaction, and a key that another transaction added meanwhile.
+_CONFLICTS = frozenset({24, 112, 251, 11601, DUPLICATE_KEY})
+"""LockTimeout, WriteConflict, NoSuchTransaction, Interrupted (by whoever it was in the way of), and a key that another
+transaction added meanwhile.
 
 Source: https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml, 2026-11-26.
 """
@@ -96,6 +98,8 @@ def _remedy(error: BaseException) -> str:
         return "the login is refused: correct the address, or make the login with: custody init --logins"
     if _UNAUTHORIZED in codes_of(error):
         return "the login may not do this: give it its rights with: custody init --logins"
+    if _OUT_OF_DISK in codes_of(error):
+        return "free space on its disk"
     return "try again later"
 
 

@@ -12,9 +12,11 @@ from broker import app
 from broker.acts import Action, Doing
 from broker.blob_copies import Throttle
 from broker.commands import context, output, stoppable, stores
-from broker.commands.context import FailedError
+from broker.commands.context import FailedError, UsageError
 from broker.copying import Copied, Copier
 from broker.core.tables import PART_RESULTS, RECORDS, TABLES
+from broker.findings import line
+from broker.settings import setting_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,11 @@ _HOW_TO_GO_ON = "what is copied is passed over when the same command is run agai
 
 BlobsOnly = Annotated[
     bool,
-    typer.Option("--blobs-only", metavar=" ", help="Blobs alone: those that came before both stores were written."),
+    typer.Option(
+        "--blobs-only",
+        metavar=" ",
+        help="Blobs alone, also while both stores are written: those that parity calls missing.",
+    ),
 ]
 Rate = Annotated[
     float | None,
@@ -75,6 +81,10 @@ class _Asked:
 
 
 async def _copied(views: stores.Views, asked: _Asked, throttle: Throttle) -> Copied:
+    if views.settings.other.write and not asked.blobs_only:
+        name = setting_name("other", "write")
+        fault = "both stores are written, so that rows copied over would be older than what is there"
+        raise UsageError(line(name, fault, "false while rows are copied, or --blobs-only"))
     registered = context.tenants(app.registry(views.settings), asked.tenant)
     async with AsyncExitStack() as exits:
         left, right = [await stores.opened(exits, view) for view in (views.left, views.right)]

@@ -164,6 +164,24 @@ async def test_a_store_that_is_further_on_is_not_written_to(pair: Pair) -> None:
     assert await all_rows(pair.right.tables) == before
 
 
+async def test_progress_is_never_set_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pair.copy()
+    desk = pair.traffic.desk
+    await pair.right.records.keep([desk.arrive(desk.text())])
+    before = await all_rows(pair.right.tables)
+
+    async def seen_at_one(_: Copier, __: str) -> bool:
+        return False
+
+    monkeypatch.setattr(Copier, "refuse_ahead", seen_at_one)  # as where it is kept into right after that look
+    done = await pair.copy()
+    assert ("ahead",) in [one.what for one in done.first]
+    after = await all_rows(pair.right.tables)
+    assert {key: rows for key, rows in after.items() if key[0] == "progress"} == {
+        key: rows for key, rows in before.items() if key[0] == "progress"
+    }
+
+
 async def test_what_only_the_right_store_has_or_says_otherwise_is_named_and_stays(pair: Pair) -> None:
     await pair.copy()
     photo, pair_photo = (one.envelope.record_id for one in pair.traffic.photos[:2])

@@ -158,6 +158,26 @@ async def test_a_part_is_kept_once_its_bytes_are_in_both(seed: int, put_in: str)
     assert await blobs.other.stat(place) is not None
 
 
+@pytest.mark.parametrize(("here", "there"), [(b"a ph0to", None), (b"a photo", b"another")])
+async def test_a_part_is_not_kept_while_a_store_has_other_bytes_than_were_fetched(
+    seed: int, here: bytes, there: bytes | None
+) -> None:
+    desk = Desk(seed)
+    blobs = DualBlobs(MemoryBlobs(), MemoryBlobs())
+    main, other = MemoryRecords(desk.time), MemoryRecords(desk.time)
+    photo = desk.image()
+    place = f"{TENANT}/{photo.envelope.record_id}/1"
+    await blobs.main.put(place, pieces(here), max_bytes=100)
+    if there is not None:
+        await blobs.other.put(place, pieces(there), max_bytes=100)
+    result = desk.arrive(desk.kept(photo, data=b"a photo"))
+    with pytest.raises(BlobsUnavailableError, match="take away what is wrong"):
+        await both(main, other, blobs).keep([result])
+    assert [one async for one in other.records(TENANT)] == []
+    await main.keep([result])
+    assert [one.outcome for one in await both(main, other, blobs).keep([result])] == ["stored"], "parity names it"
+
+
 async def test_a_part_waits_while_its_bytes_can_not_be_brought_over(seed: int) -> None:
     desk = Desk(seed)
     blobs = DualBlobs(MemoryBlobs(), _Down())
@@ -310,6 +330,13 @@ async def test_another_blob_in_the_other_store_is_not_taken_for_the_same() -> No
     await here.other.put(PLACE, pieces(b"another"), max_bytes=100)
     with pytest.raises(BlobsUnavailableError, match="differs"):
         await here.blobs.put(PLACE, pieces(b"a photo"), max_bytes=100)
+
+
+async def test_what_only_the_other_one_has_is_brought_to_the_main_one_by_who_asks_for_it() -> None:
+    here = DualBlobBench()
+    await here.other.put(PLACE, pieces(b"a photo"), max_bytes=100)
+    assert await here.blobs.stat(PLACE) == await here.main.stat(PLACE) != None  # noqa: E711 - both are something
+    assert here.main.data == here.other.data == {PLACE: b"a photo"}
 
 
 async def test_what_only_the_other_one_has_is_read_from_there() -> None:

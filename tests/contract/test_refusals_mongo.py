@@ -169,7 +169,11 @@ async def test_a_transaction_that_nobody_goes_on_with_holds_a_partition_for_a_mo
     options = MongoOptions(driver=driver, idle_seconds=0.5)
     async with opened(as_writer(admin), options) as store:
         await store.keep([first])
-        async with somebody_at_the_progress(as_writer(admin)):
+        async with somebody_at_the_progress(as_writer(admin)):  # of another program, which is left alone
+            for _ in range(2):
+                with pytest.raises(StoreUnavailableError):
+                    await store.keep([second])
+        async with somebody_at_the_progress(f"{as_writer(admin)}&appName=custody-records"):
             with pytest.raises(StoreUnavailableError):
                 await store.keep([second])
             assert [one.outcome for one in await store.keep([second])] == ["stored"]

@@ -146,6 +146,8 @@ async def test_over_to_the_other_store_and_back(moving: Moving) -> None:
     assert (await here.custody("copy", "main", "other", "--why", "moving")).code == 0
     await _kept(here, 8)  # while nobody writes to the other one yet
     moving.say(write=True)
+    refused = await here.custody("copy", "main", "other", "--why", "moving")
+    assert (refused.code, "CUSTODY_OTHER__WRITE" in refused.err) == (2, True), refused.err
     here.begin_again()
     await _kept(here, 9)
     blobs = await here.custody("copy", "main", "other", "--blobs-only", "--why", "moving", "--json")

@@ -62,6 +62,7 @@ async def test_stores_change_places_under_load_and_back(
 async def _write_both(stage: Stage, layout: Layout) -> None:
     """Nothing is erased between the last copy and the moment at which both hold what is to be erased."""
     await stage.dismiss("relay")
+    await stage.until("no command is out", lambda: _all_received(stage))
     await _says_yes(stage, "copy", "main", "other", "--why", "moving")
     await _go_by(stage, layout, *_BUT_RELAY)
     ends = {place: max(ours.next, theirs.next) for place, (ours, theirs) in (await _progress(stage)).items()}
