@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from backends.s3 import bucket as buckets
 from backends.s3.bucket import Untold, told
 from backends.s3.errors import AbsentError, TakenError, guarded
 from backends.s3.options import TenantBucket, joined
+from backends.s3.parts import checksum
 from broker.core.errors import BlobsUnavailableError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from broker.core.ports import Clock
 
 PROBE = ".custody-probe/conditional"
+_PROBE = b"probe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +97,13 @@ async def _probe(client: Client, home: TenantBucket, options: S3Options) -> Prob
 
 
 async def _put(client: Client, at: Mapping[str, str], options: S3Options) -> Mapping[str, Any] | None:
-    """None: refused, since something lies there."""
+    """None: refused, since something lies there. A bucket with default retention takes nothing without a checksum."""
     wanted: dict[str, str] = {} if options.sse is None else {"ServerSideEncryption": options.sse}
     wanted |= {} if options.kms_key is None else {"SSEKMSKeyId": options.kms_key}
     try:
         answer: Mapping[str, Any] = await guarded(
-            client.put_object(**at, **wanted, Body=b"probe", IfNoneMatch="*"), at["Bucket"]
+            client.put_object(**at, **wanted, Body=_PROBE, ChecksumSHA256=checksum(BytesIO(_PROBE)), IfNoneMatch="*"),
+            at["Bucket"],
         )
     except TakenError:
         return None
