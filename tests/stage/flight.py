@@ -14,22 +14,19 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
-import asyncpg
 import psutil
 
 from backends.mongo.embedded import EmbeddedMongo
 from backends.postgres.embedded import EmbeddedPostgres
 from backends.s3.embedded import EmbeddedS3
-from backends.s3.objects import DIGEST
 from backends.s3.options import S3Options
 from broker.demo.processes import answers, custody
 from connectors.simulator.ids import Customer
 from connectors.simulator.inbound import Asked, draft
 from connectors.simulator.payloads import contents
 from connectors.simulator.signing import SIGNATURE_HEADER, signature
-from tests.mongo_stores import administered
-from tests.s3_servers import bare_client
 from tests.stage.canaries import Canary
+from tests.stage.columns import Column, mongo_columns, postgres_columns, s3_columns
 from tests.stage.home import PROVIDER, TENANTS
 from tests.stage.poison import cure, poison
 from tests.stage.servers import ROLES
@@ -47,11 +44,6 @@ LONG_TEXT = "Langpiep-Bw3Gd7Nf"
 TEXT, CAPTION, FILE = "Pieptext-Vm4Kp9Wd", "Untertitel-Jh6Tb3Qx", "Gutachten-Rz8Ls5Yc.pdf"
 STRANGE_TYPE, STRANGE_FIELD, STRANGER = "zwitscher_nq5", "trillern_wd8", "918273645546372"
 
-_TABLES = """
-SELECT table_schema, table_name, array_agg(column_name::text) AS columns
-FROM information_schema.columns
-WHERE table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1, 2
-"""
 _TROUBLES = ("server_errors", "throttled", "unauthorized", "damaged_download", "expired_media_urls", "lost_answers")
 
 Server: TypeAlias = EmbeddedPostgres | EmbeddedMongo | EmbeddedS3
@@ -67,7 +59,7 @@ class Aftermath:
     command_lines: dict[str, bytes] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)
     commands: dict[str, bytes] = field(default_factory=dict)
-    columns: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    columns: dict[Column, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -118,6 +110,7 @@ class Flight:
         }
         if main := self.stage.options.layout.main:
             secrets["password of records"] = urlsplit(str(main.records["uri"])).password or ""
+            secrets["password of MongoDB's superuser"] = urlsplit(str(main.records["admin_uri"])).password or ""
             secrets["secret key of blobs"] = str(main.blobs["secret_key"])
         self.found.canaries += [Canary(name, word.encode(), secret=True) for name, word in secrets.items()]
 
@@ -310,43 +303,11 @@ class Flight:
     async def _gather(self, log: Path) -> None:
         self.found.logs = {log.name: log.read_bytes()}
         self.found.server_logs = {name: _said(one) for name, one in self.servers.items()}
-        if main := self.stage.options.layout.main:
-            await self._read_documents(str(main.records["admin_uri"]))
-            await self._read_objects(S3Options(**main.blobs))
         for role in ROLES:
-            connection = await asyncpg.connect(self.stage.servers.admin_dsn(role))
-            try:
-                await self._read_tables(connection)
-            finally:
-                await connection.close()
-
-    async def _read_tables(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        for schema, table, columns in await connection.fetch(_TABLES):
-            for column in columns:
-                rows = await connection.fetch(f'SELECT "{column}" AS value FROM "{schema}"."{table}"')
-                self.found.columns[schema, table, column] = b"\n".join(_as_bytes(row["value"]) for row in rows)
-        queries = await connection.fetch("SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-        self.found.columns["pg_catalog", "pg_stat_activity", "query"] = repr(queries).encode()
-
-    async def _read_documents(self, uri: str) -> None:
-        async with administered(uri) as database:
-            for name in await database.list_collection_names(filter={"name": {"$not": {"$regex": "^system"}}}):
-                async for document in database[name].find():
-                    for key, value in document.items():
-                        self._add(("mongo", name, key), value)
-
-    async def _read_objects(self, options: S3Options) -> None:
-        async with bare_client(options) as client:
-            for one in (await client.list_objects_v2(Bucket=options.bucket))["Contents"]:
-                at = {"Bucket": options.bucket, "Key": one["Key"]}
-                found, tags = await client.get_object(**at), (await client.get_object_tagging(**at))["TagSet"]
-                told = {**found["Metadata"], **{tag["Key"]: tag["Value"] for tag in tags}}
-                self._add(("s3", "objects", "digest"), told.pop(DIGEST, ""))
-                self._add(("s3", "objects", "metadata"), [one["Key"], told])
-                self._add(("s3", "objects", "data"), await found["Body"].read())
-
-    def _add(self, place: tuple[str, str, str], value: object) -> None:
-        self.found.columns[place] = self.found.columns.get(place, b"") + b"\n" + _as_bytes(value)
+            self.found.columns |= await postgres_columns(self.stage.servers.admin_dsn(role))
+        if main := self.stage.options.layout.main:
+            self.found.columns |= await mongo_columns(str(main.records["admin_uri"]))
+            self.found.columns |= await s3_columns(S3Options(**main.blobs))
 
     # --- bodies ---
 
@@ -386,10 +347,6 @@ def _inside(wamid: str) -> bytes:
     raw = base64.b64decode(wamid.removeprefix("wamid."))
     words: list[bytes] = re.findall(rb"[0-9A-F]{8,}", raw)
     return max(words, key=len)
-
-
-def _as_bytes(value: object) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def _said(server: Server) -> bytes:
