@@ -24,6 +24,10 @@ class Hand(Protocol):
         """Makes other bytes of a record's."""
         ...
 
+    async def lose_record(self, record_id: str) -> None:
+        """It is not there any more; what follows from it is."""
+        ...
+
     async def alter_blob(self, place: str) -> None:
         """One byte of a blob is another."""
         ...
@@ -43,6 +47,9 @@ class OnPostgres:
         (row,) = await fetch(self.dsn, f"SELECT {column} FROM custody_pas.records WHERE record_id = $1", record_id)
         statement = f"UPDATE custody_pas.records SET {column} = $2 WHERE record_id = $1"
         await execute(self.dsn, statement, record_id, change(row[column]))
+
+    async def lose_record(self, record_id: str) -> None:
+        await execute(self.dsn, "DELETE FROM custody_pas.records WHERE record_id = $1", record_id)
 
     async def alter_blob(self, place: str) -> None:
         await execute(self.dsn, f"UPDATE custody_blobs.blobs {_FLIP} WHERE place = $1 AND data IS NOT NULL", place)
@@ -65,6 +72,10 @@ class OnS3Mongo:
             assert found is not None
             changed = {"$set": {column: change(found[column])}}
             await database.records.update_one({"_id": found["_id"]}, changed, bypass_document_validation=True)
+
+    async def lose_record(self, record_id: str) -> None:
+        async with administered(self.uri) as database:
+            assert (await database.records.delete_one({"record_id": record_id})).deleted_count == 1
 
     async def alter_blob(self, place: str) -> None:
         at = self.options.locate(place)

@@ -20,10 +20,10 @@ import pytest_asyncio
 from broker import app
 from broker.run import WORKERS
 from broker.settings import EmbeddedSettings, Settings
-from tests.e2e.installation import Installation, lay_out, said, use
+from tests.e2e.installation import Installation, lay_out, on_s3_mongo, said, use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _SECONDS = 60.0
 
@@ -75,9 +75,18 @@ async def answered(url: str) -> int:
                 await asyncio.sleep(0.05)
 
 
+@pytest.fixture(params=["postgres", "s3_mongo"])
+def stores(request: pytest.FixtureRequest) -> Mapping[str, str] | None:
+    if request.param == "postgres":
+        return None
+    return on_s3_mongo(request.getfixturevalue("mongo_database"), request.getfixturevalue("s3_server"))
+
+
 @pytest_asyncio.fixture
-async def here(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    installation = lay_out(tmp_path, database)
+async def here(
+    tmp_path: Path, database: str, stores: Mapping[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> Installation:
+    installation = lay_out(tmp_path, database, stores=stores)
     use(installation, monkeypatch)
     assert (await installation.custody("init", "--logins")).code == 0
     return installation

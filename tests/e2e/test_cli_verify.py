@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
     from broker.core.model import Record
 
+_WRONG = "only-for-tests-4b7e"
+_FAULTS = {
+    ("postgres", "nobody answers"): (r"^(dsn = .*@)[^/]*(/.*)$", r"\g<1>127.0.0.1:9\2"),
+    ("postgres", "a refused login"): (r"^(dsn = .*):[^:]*@(.*)$", rf"\1:{_WRONG}@\2"),
+    ("s3", "nobody answers"): (r"^endpoint = .*$", 'endpoint = "http://127.0.0.1:9"'),
+    ("s3", "a refused login"): (r"^secret_key = .*$", f'secret_key = "{_WRONG}"'),
+}
+"""What somebody makes of which line."""
 _SMALL, _LARGE = b"a photo", bytes(2_500_000)
 
 
@@ -67,11 +76,11 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-async def _mismatches(here: Installation, code: int) -> list[dict[str, Any]]:
+async def _mismatches(here: Installation, code: int, *, records: int = 5) -> list[dict[str, Any]]:
     said = await here.custody("report", "--verify", "--json")
     assert said.code == code, said.err
     verified = said.document["tenants"][TENANT]["verified"]
-    assert verified["records"] == 5
+    assert verified["records"] == records
     mismatches: list[dict[str, Any]] = verified["mismatches"]
     return mismatches
 
@@ -129,6 +138,38 @@ async def test_a_missing_blob_is_named(here: Installation, hand: Hand, kept: lis
     assert await _mismatches(here, 1) == [{"record_id": record_id, "what": "blob", "part": 1, "missing": True}]
     said = await here.custody("report", "--verify", "--day", "2026-11-23")
     assert (said.code, f"record {record_id}, part 1: its blob is missing" in said.out) == (1, True)
+
+
+async def test_a_removed_record_opens_the_account(here: Installation, hand: Hand, kept: list[Record]) -> None:
+    assert not any("accepted" in problem for problem in (await here.custody("report", "--json")).document["problems"])
+    await hand.lose_record(kept[0].envelope.record_id)
+    assert await _mismatches(here, 0, records=4) == [], "of what is left nothing was altered"
+    said = await here.custody("report", "--strict", "--json")
+    assert (said.code, said.document["accepted"], said.document["kept"]) == (1, 3, 2)
+    assert f"{TENANT}: accepted is 3, what became of them adds up to 2" in said.document["problems"]
+
+
+@pytest.mark.parametrize("fault", ["nobody answers", "a refused login"])
+async def test_a_store_of_blobs_that_does_nothing_is_exit_code_3_and_no_finding(
+    here: Installation, kept: list[Record], fault: str
+) -> None:
+    _spoil_blobs(here, fault)
+    said = await here.custody("report", "--verify", "--json")
+    assert (said.code, said.out, len(said.err.splitlines())) == (3, "", 1), said
+    assert "Error" in said.err
+    assert not any(word in said.err for word in (_WRONG, *(record.envelope.record_id for record in kept)))
+    without = await here.custody("report")
+    assert (without.code, without.err) == (0, "")
+
+
+def _spoil_blobs(here: Installation, fault: str) -> None:
+    """Another address of the blobs, or another secret."""
+    file = here.folder / "settings.toml"
+    head, section, blobs = file.read_text().partition("[blobs]")
+    line, becomes = _FAULTS[here.settings.kind("blobs"), fault]
+    spoilt, count = re.subn(line, becomes, blobs, flags=re.MULTILINE)
+    assert count == 1
+    file.write_text(head + section + spoilt)
 
 
 async def test_hashing_may_be_left_half_way(here: Installation, kept: list[Record]) -> None:
