@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from broker.core.topics import TopicPartition
     from tests.stage.stage import Stage
 
-APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
-"""The archive has a process of its own, so that it is seen to have lived through it all."""
 _BEATS = 50
 """While an outage lasts, a loop gives one sign of life for each wait: so many of the longest it has been refused."""
 
@@ -27,10 +25,10 @@ async def pauses_for_long(stage: Stage, *, beats: int = _BEATS) -> None:
     await stage.play()
     await stage.until("the archive waits", lambda: waits_for_the_store(stage))
     committed = await _committed(stage)
-    before = await _beats(stage)
+    before = await beats_of(stage)
     await stage.until("all media are fetched", lambda: _all_are_fetched(stage))
-    await stage.until("it was refused very often", lambda: _has_beaten(stage, before + beats))
-    archive = await _archive(stage)
+    await stage.until("it was refused very often", lambda: has_beaten(stage, before + beats))
+    archive = await archive_health(stage)
     assert (archive["waiting_for"], archive["stopped"]) == ("store_unavailable", {})
     assert (await stage.actors["archive"].health("live"))[0] == 200
     assert await _committed(stage) == committed
@@ -38,7 +36,7 @@ async def pauses_for_long(stage: Stage, *, beats: int = _BEATS) -> None:
 
 
 async def waits_for_the_store(stage: Stage) -> bool:
-    return (await _archive(stage)).get("waiting_for") == "store_unavailable"
+    return (await archive_health(stage)).get("waiting_for") == "store_unavailable"
 
 
 async def only_parts_are_open(stage: Stage) -> bool:
@@ -63,15 +61,15 @@ async def settles_without_a_dead_letter(stage: Stage) -> None:
     assert stage.actors["archive"].starts == 1
 
 
-async def _beats(stage: Stage) -> int:
-    return int(str((await _archive(stage)).get("beats", 0)))
+async def beats_of(stage: Stage) -> int:
+    return int(str((await archive_health(stage)).get("beats", 0)))
 
 
-async def _has_beaten(stage: Stage, beats: int) -> bool:
-    return await _beats(stage) >= beats
+async def has_beaten(stage: Stage, beats: int) -> bool:
+    return await beats_of(stage) >= beats
 
 
-async def _archive(stage: Stage) -> dict[str, object]:
+async def archive_health(stage: Stage) -> dict[str, object]:
     _, health = await stage.actors["archive"].health("workers")
     found = health.get("archive", {}) if isinstance(health, dict) else {}
     return found if isinstance(found, dict) else {}

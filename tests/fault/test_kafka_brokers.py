@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 
 from tests.stage import StageOptions
 from tests.stage.brokers import all_in_sync, busiest_leader
+from tests.stage.stage import APART
 from tests.stage.traffic import more_is_delivered, traffic
 
 if TYPE_CHECKING:
     from broker.log.kafka.local.node import LocalBroker
     from tests.fault.conftest import OpenStage
 
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
-
 
 async def test_the_leader_of_a_busy_partition_killed_again_and_again_loses_nothing(
     open_cluster_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_cluster_stage(StageOptions(seed=fault_seed, log="kafka", processes=_APART)) as stage:
+    async with open_cluster_stage(StageOptions(seed=fault_seed, log="kafka", processes=APART)) as stage:
         await stage.start()
         killed: list[LocalBroker] = []
         async with traffic(stage):
@@ -36,4 +35,4 @@ async def test_the_leader_of_a_busy_partition_killed_again_and_again_loses_nothi
 
         assert account.dead == account.lost == 0
         assert await stage.dead_letters() == 0
-        assert {name: actor.starts for name, actor in stage.actors.items()} == dict.fromkeys(_APART, 1)
+        assert {name: actor.starts for name, actor in stage.actors.items()} == dict.fromkeys(APART, 1)

@@ -14,6 +14,7 @@ from broker.demo.home import to_toml
 from tests.kafka_clients import admin_client
 from tests.stage import StageOptions
 from tests.stage.home import TENANTS
+from tests.stage.stage import APART
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
     from tests.stage import Stage
 
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _LOG = {"session_seconds": 60.0}
 """Longer than the archive worker is frozen: its group notices nothing."""
 _TOPIC = topic_name(TENANTS[0], Stream.MESSAGES)
@@ -39,7 +39,7 @@ async def test_a_topic_made_anew_stops_its_partitions_and_no_others(
     open_kafka_stage: OpenStage, fault_seed: int
 ) -> None:
     """With odd seeds the worker reads on meanwhile; with even ones it wakes when the new topic has overtaken it."""
-    options = StageOptions(seed=fault_seed, log="kafka", processes=_APART, overrides={"log": _LOG})
+    options = StageOptions(seed=fault_seed, log="kafka", processes=APART, overrides={"log": _LOG})
     async with open_kafka_stage(options) as stage:
         await stage.start()
         await stage.play()

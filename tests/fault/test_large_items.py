@@ -15,7 +15,7 @@ from connectors.simulator.payloads import contents
 from tests.kafka_clients import set_topic
 from tests.stage.entries import logged
 from tests.stage.home import PROVIDER, TENANTS
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from broker.core.ports import LogEntry
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 LIMIT = 8_192
 _LOWERED = 6_000
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _WRITER = Customer(user_id=user_id_of("27000000077"), phone="27000000077", name="Long Writer")
 _KEPT = f"""
 SELECT count(*) FILTER (WHERE octet_length(content) > {LIMIT}) AS large,
        count(*) FILTER (WHERE encoding = '{BLOB_ENCODING}') AS references
 FROM custody_pas.records
 """
-_APART_PLACES = "SELECT count(*) FROM custody_blobs.blobs WHERE place LIKE '%/content-%' OR place LIKE '%/body-%'"
+APART_PLACES = "SELECT count(*) FROM custody_blobs.blobs WHERE place LIKE '%/content-%' OR place LIKE '%/body-%'"
 
 
 async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_log_stage: OpenStage, fault_seed: int) -> None:
@@ -40,7 +39,7 @@ async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_log_stage: Op
     known, unknown = TENANTS if fault_seed % 2 else reversed(TENANTS)
     options = StageOptions(
         seed=fault_seed,
-        processes=_APART,
+        processes=APART,
         registered=(known,),
         overrides={"log": {"entry_bytes": LIMIT}},
     )
@@ -63,7 +62,7 @@ async def test_what_is_over_the_logs_limit_is_kept_whole(open_wide_log_stage: Op
         (kept,) = await stage.servers.fetch("records", _KEPT)
         assert kept["references"] == 0
         assert kept["large"] == sent
-        (apart,) = await stage.servers.fetch("blobs", _APART_PLACES)
+        (apart,) = await stage.servers.fetch("blobs", APART_PLACES)
         assert apart["count"] >= sent
 
 
@@ -71,7 +70,7 @@ async def test_what_brokers_take_no_more_goes_by_the_blob_store_and_not_round_an
     open_kafka_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_kafka_stage(StageOptions(seed=fault_seed, log="kafka", processes=_APART)) as stage:
+    async with open_kafka_stage(StageOptions(seed=fault_seed, log="kafka", processes=APART)) as stage:
         await stage.start()
         topic = topic_name(TENANTS[0], Stream.MESSAGES)
         bootstrap = stage.servers.cluster().bootstrap

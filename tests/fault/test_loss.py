@@ -11,20 +11,19 @@ from broker.core.topics import ARCHIVED_STREAMS, Stream, TopicPartition, topic_n
 from broker.workers.archive import GROUP
 from broker.workers.lag import look
 from tests.stage.home import TENANTS
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _WHY = ("--why", "no copy of it is left", "--by", "Kim")
 _WATCHFUL = {"workers": {"lag_poll_seconds": 0.2, "lag_alarm_seconds": 1.0}}
 
 
 async def test_a_loss_stops_its_partition_until_it_is_accepted(open_log_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    options = StageOptions(seed=fault_seed, processes=_APART, overrides=_WATCHFUL)
+    options = StageOptions(seed=fault_seed, processes=APART, overrides=_WATCHFUL)
     async with open_log_stage(options) as stage:
         await stage.start()
         await stage.play()
@@ -74,7 +73,7 @@ async def test_what_was_lost_before_anything_was_kept_is_no_less_a_loss(
     open_log_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    async with open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_log_stage(StageOptions(seed=fault_seed, processes=APART)) as stage:
         await stage.start("edge")
         await stage.play(60)
         await stage.until("the provider is done", lambda: _delivered(stage))

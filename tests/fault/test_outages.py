@@ -9,7 +9,6 @@ import aiohttp
 
 from connectors.simulator.signing import SIGNATURE_HEADER, signature
 from tests.fault.outage import (
-    APART,
     has_delivered,
     has_kept,
     only_parts_are_open,
@@ -17,7 +16,7 @@ from tests.fault.outage import (
     settles_without_a_dead_letter,
 )
 from tests.stage.home import PROVIDER, TENANTS
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage

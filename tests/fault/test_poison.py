@@ -14,11 +14,12 @@ from broker.workers.archive import GROUP
 from broker.workers.lag import look
 from connectors.simulator.ids import Customer, user_id_of
 from connectors.simulator.payloads import contents
+from tests.fault.outage import archive_health, beats_of, has_beaten
 from tests.stage.entries import logged
 from tests.stage.home import PROVIDER, TENANTS
 from tests.stage.kills import Kill
 from tests.stage.poison import cure, poison
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from connectors.simulator.draft import Draft
@@ -72,18 +73,17 @@ async def test_too_many_dead_letters_stop_one_partition_until_their_cause_is_men
     open_each_stage: OpenStage, fault_seed: int
 ) -> None:
     chance = random.Random(fault_seed)
-    processes = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
     limit = chance.randint(2, 6)
     overrides = {"workers": {"dead_letters_in_a_row": limit}}
-    options = StageOptions(seed=fault_seed, processes=processes, overrides=overrides)
+    options = StageOptions(seed=fault_seed, processes=APART, overrides=overrides)
     async with open_each_stage(options) as stage:
         drafts = _drafts(stage, chance, 60)
         await poison(stage, _ids(stage, drafts))
         await stage.start()
         await asyncio.gather(stage.play(), _send(stage, drafts))
         await stage.until("one partition is stopped, and all others are read", lambda: _one_is_stopped(stage))
-        tries = await _beats(stage) + 30
-        await stage.until("it was tried again", lambda: _has_beaten(stage, tries))
+        tries = await beats_of(stage) + 30
+        await stage.until("it was tried again", lambda: has_beaten(stage, tries))
 
         dead = await stage.store.dead_letters()
         assert [one.tenant for one in dead] == [TENANTS[0]] * limit
@@ -185,20 +185,6 @@ async def _nothing_pending(stage: Stage) -> bool:
     return not stage.provider.pending
 
 
-async def _archive(stage: Stage) -> dict[str, object]:
-    _, health = await stage.actors["archive"].health("workers")
-    found = health.get("archive", {}) if isinstance(health, dict) else {}
-    return found if isinstance(found, dict) else {}
-
-
-async def _beats(stage: Stage) -> int:
-    return int(str((await _archive(stage)).get("beats", 0)))
-
-
-async def _has_beaten(stage: Stage, beats: int) -> bool:
-    return await _beats(stage) >= beats
-
-
 async def _one_is_stopped(stage: Stage) -> bool:
     """Whether one partition waits for a person, and no other has anything left to read."""
     if stage.provider.pending:
@@ -206,7 +192,7 @@ async def _one_is_stopped(stage: Stage) -> bool:
     topics = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
     behind = {one.place for one in await look(stage.log, stage.store, GROUP, topics) if one.entries}
     names = {f"{place.topic}/{place.partition}": "dead_letter_limit" for place in behind}
-    return len(names) == 1 and (await _archive(stage)).get("stopped") == names
+    return len(names) == 1 and (await archive_health(stage)).get("stopped") == names
 
 
 async def _only_dead(stage: Stage, count: int) -> bool:

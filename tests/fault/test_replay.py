@@ -11,7 +11,7 @@ from broker.workers.lag import look
 from broker.workers.media.scan import GROUP as MEDIA
 from tests.kafka_clients import alter_offsets
 from tests.stage.home import TENANTS
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 
 _SET_BACK = """
 UPDATE custody_log.claims SET committed = floor(committed * $1)
@@ -47,7 +46,7 @@ WHERE partition_id = (SELECT partition_id FROM cut LIMIT 1)
 
 async def test_an_overlapping_replay_keeps_nothing_twice(open_each_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    async with open_each_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_each_stage(StageOptions(seed=fault_seed, processes=APART)) as stage:
         await stage.start()
         await stage.play()
         first = await stage.settled()
@@ -70,7 +69,7 @@ async def test_an_overlapping_replay_keeps_nothing_twice(open_each_stage: OpenSt
 
 async def test_a_hole_in_the_log_stops_its_partition_and_no_other(open_stage: OpenStage, fault_seed: int) -> None:
     chance = random.Random(fault_seed)
-    async with open_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage:
+    async with open_stage(StageOptions(seed=fault_seed, processes=APART)) as stage:
         await stage.start()
         await stage.play()
         await stage.settled()

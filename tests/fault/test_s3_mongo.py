@@ -19,7 +19,6 @@ from pymongo.errors import PyMongoError
 from backends.mongo.embedded import EmbeddedMongo
 from backends.s3.embedded import EmbeddedS3
 from tests.fault.outage import (
-    APART,
     has_delivered,
     only_parts_are_open,
     pauses_for_long,
@@ -28,7 +27,7 @@ from tests.fault.outage import (
 from tests.mongo_servers import SharedMongo, client_of, private_mongo
 from tests.s3_servers import private_s3, shared
 from tests.stage import Layout, StageOptions
-from tests.stage.stage import ALONE, WORKERS
+from tests.stage.stage import ALONE, APART, WORKERS
 from tests.stage.stores import on_s3_mongo
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from broker.demo.home import to_toml
 from tests.servers import as_role
 from tests.stage.home import TENANTS
 from tests.stage.servers import cluster
-from tests.stage.stage import StageOptions
+from tests.stage.stage import APART, StageOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.fault.conftest import OpenStage
     from tests.stage.stage import Stage
 
-_APART = {"edge": ("edge",), "archive": ("archive",), "rest": ("media", "relay", "erase", "claim")}
 _WHY = ("--why", "moved to another server", "--by", "Kim")
 
 
@@ -29,7 +28,7 @@ async def test_another_log_is_not_read_until_it_takes_the_old_ones_place(
 ) -> None:
     leaves_some = fault_seed % 2 == 0
     async with (
-        open_log_stage(StageOptions(seed=fault_seed, processes=_APART)) as stage,
+        open_log_stage(StageOptions(seed=fault_seed, processes=APART)) as stage,
         _elsewhere(stage) as elsewhere,
     ):
         await stage.start()

@@ -48,6 +48,12 @@ ALONE: Mapping[str, Sequence[str]] = {name: (name,) for name in WORKERS}
 """Every worker in a process of its own."""
 TOGETHER: Mapping[str, Sequence[str]] = {"edge": ("edge",), "rest": WORKERS[1:]}
 """Two processes, for tests in which nobody is killed: they start sooner."""
+APART: Mapping[str, Sequence[str]] = {
+    "edge": ("edge",),
+    "archive": ("archive",),
+    "rest": ("media", "relay", "erase", "claim"),
+}
+"""Three processes: the archive has one of its own, which is seen to live through it all, or is stopped alone."""
 
 _LOOK_SECONDS = 0.1
 _OPEN = frozenset({TargetState.WAITING, TargetState.DUE, TargetState.COMMANDED, TargetState.BLOCKED})
@@ -357,4 +363,4 @@ async def _holds_now(condition: Callable[[], Awaitable[bool]]) -> bool:
         return False
 
 
-__all__ = ["ALONE", "TOGETHER", "WORKERS", "ActorFailedError", "Stage", "StageOptions", "UnsettledError"]
+__all__ = ["ALONE", "APART", "TOGETHER", "WORKERS", "ActorFailedError", "Stage", "StageOptions", "UnsettledError"]
