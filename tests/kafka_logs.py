@@ -23,7 +23,7 @@ QUICK: dict[str, Any] = {
     "min_insync": 1,
     "heartbeat_seconds": 0.1,
     "metadata_seconds": 0.2,
-    "request_seconds": 2.0,
+    "request_seconds": 6.0,
 }
 """One broker, and short waits."""
 

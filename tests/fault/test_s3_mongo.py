@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tests.stage import Stage
 
 ROOT = os.geteuid() == 0
+_HURRY = {"CUSTODY_RECORDS__CONNECT_TIMEOUT_SECONDS": "1", "CUSTODY_RECORDS__COMMAND_TIMEOUT_SECONDS": "3"}
 _FEW_BEATS = 3
 """A server that is silent refuses later than one that is down: it is asked less often."""
 _FULL_BYTES = 4096
@@ -64,11 +65,11 @@ def open_own_stage(open_stage: OpenStage, homes: Homes) -> OpenStage:
 
     @asynccontextmanager
     async def opened(options: StageOptions) -> AsyncGenerator[Stage]:
-        impatient = {"connect_timeout_seconds": 1.0, "command_timeout_seconds": 3.0}
-        async with on_s3_mongo(SharedMongo(uri=homes.mongo.uri()), shared(homes.s3)) as there:
-            main = replace(there, records={**there.records, **impatient})
-            async with open_stage(replace(options, layout=Layout(main=main))) as stage:
-                yield stage
+        async with (
+            on_s3_mongo(SharedMongo(uri=homes.mongo.uri()), shared(homes.s3)) as there,
+            open_stage(replace(options, layout=Layout(main=there), hurry=_HURRY)) as stage,
+        ):
+            yield stage
 
     return opened
 

@@ -33,7 +33,8 @@ _WORKERS = {
     "relay_poll_seconds": 0.1,
     "claim_poll_seconds": 0.5,
 }
-_KAFKA = {"session_seconds": 1.0, "heartbeat_seconds": 0.2, "metadata_seconds": 0.5, "request_seconds": 3.0}
+_KAFKA = {"session_seconds": 1.0, "heartbeat_seconds": 0.2, "metadata_seconds": 0.5}
+_HURRY: Mapping[Log, Mapping[str, str]] = {"postgres": {}, "kafka": {"CUSTODY_LOG__REQUEST_SECONDS": "3"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,11 @@ class StageHome:
         fresh = self.registry_file.with_suffix(".new")
         fresh.write_text(to_toml(registry), encoding="utf-8")
         fresh.rename(self.registry_file)
+
+    @property
+    def hurry(self) -> Mapping[str, str]:
+        """What workers go by, and nobody who watches them: they give up soon a server that does not answer."""
+        return _HURRY[self.demo.log]
 
     @property
     def on_postgres(self) -> Stores:

@@ -73,6 +73,7 @@ class StageOptions:
     `known` tenants are in the registry from the start, and `registered` ones with their accounts.
 
     `log` is what the log runs on; for "kafka" the servers have a cluster. `layout` says where records and blobs rest.
+    `hurry` is in the environment of workers alone, beside what every stage hurries them with.
     """
 
     seed: int
@@ -82,6 +83,7 @@ class StageOptions:
     registered: Sequence[str] = TENANTS
     known: Sequence[str] = TENANTS
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    hurry: Mapping[str, str] = field(default_factory=dict)
     layout: Layout = field(default_factory=Layout)
 
 
@@ -142,7 +144,12 @@ class Stage:
             workers=workers,
             nursery=self._nursery,
             log=self.home.root / f"{name}.log",
-            environment={"CUSTODY_SETTINGS": str(self.home.settings_file), **(environment or {})},
+            environment={
+                "CUSTODY_SETTINGS": str(self.home.settings_file),
+                **self.home.hurry,
+                **self.options.hurry,
+                **(environment or {}),
+            },
             health_port=self.home.demo.ports.edge if is_edge else free_ports(1)[0],
         )
         actor.kills.extend(kills)

@@ -14,6 +14,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from broker.core.errors import CustodyError, LogUnavailableError, SettingsError
+from broker.log.kafka import broken_connections
 from broker.log.kafka.errors import DRIVER_ERRORS, guarded, translated
 from broker.log.kafka.security import client_security, faststream_security, token_argument
 from broker.log.kafka.topic_config import batch_bytes
@@ -41,6 +42,8 @@ _JOINING_SECONDS = 5.0
 _TRIES = 3
 """A broker that hangs is given up on early enough for another one to answer within `request_seconds`."""
 _LONGEST_CONFIGURED_MS = 2**31 - 1
+
+broken_connections.mend()
 
 
 class Connections:

@@ -114,7 +114,7 @@ async def test_one_callers_large_entry_is_not_the_others_fault(logs: KafkaLogs, 
 async def test_a_partition_that_takes_nothing_holds_up_no_other_and_comes_back(
     logs: KafkaLogs, admin: AIOKafkaAdminClient
 ) -> None:
-    log, operator = await logs.open(request_seconds=1.0), await logs.open()
+    log, operator = await logs.open(request_seconds=3.0), await logs.open()
     stuck = await make_topic(log, tenant="stuck", partitions=1)
     topic = await make_topic(log, partitions=1)
     await log.append(many(stuck, 1))
@@ -132,7 +132,7 @@ async def test_a_partition_that_takes_nothing_holds_up_no_other_and_comes_back(
 
 
 async def test_appends_go_on_after_an_outage_whatever_was_given_up_in_it(logs: KafkaLogs) -> None:
-    log = await logs.open(request_seconds=0.5)
+    log = await logs.open(request_seconds=2.0)
     topic = await make_topic(log)
     await log.append(many(topic, 8, mark="before-"))
     for turn in range(3):
@@ -150,7 +150,7 @@ async def test_appends_go_on_after_an_outage_whatever_was_given_up_in_it(logs: K
 
 
 async def test_a_topic_that_was_taken_away_is_named(logs: KafkaLogs, admin: AIOKafkaAdminClient) -> None:
-    log = await logs.open(request_seconds=1.0)
+    log = await logs.open(request_seconds=3.0)
     topic = await make_topic(log)
     await log.append(many(topic, 3))
     await admin.delete_topics([topic])
@@ -173,7 +173,7 @@ async def test_a_broker_that_does_not_know_a_topic_yet_is_not_believed_at_once(l
 
 
 async def test_a_topic_that_was_made_anew_takes_entries_again(logs: KafkaLogs, admin: AIOKafkaAdminClient) -> None:
-    log, operator = await logs.open(request_seconds=1.0), await logs.open()
+    log, operator = await logs.open(request_seconds=3.0), await logs.open()
     topic = await make_topic(log, partitions=4)
     await log.append(many(topic, 40))
     await admin.delete_topics([topic])

@@ -377,7 +377,7 @@ async def test_what_start_at_raises_reaches_who_fetches_and_nothing_is_handed_ou
 
 
 async def test_a_fetch_in_an_outage_says_so_and_goes_on_after_it(logs: KafkaLogs) -> None:
-    log = await logs.open(request_seconds=0.5)
+    log = await logs.open(request_seconds=2.0)
     topic = await make_topic(log)
     await log.append(many(topic, 20))
     reader = await member(log, topic)
@@ -404,7 +404,7 @@ async def test_one_fetch_brings_no_more_bytes_than_asked_for_and_loses_none(logs
 
 
 async def test_closing_in_an_outage_ends(logs: KafkaLogs) -> None:
-    log = await logs.open(request_seconds=0.5)
+    log = await logs.open(request_seconds=2.0)
     topic = await make_topic(log)
     await member(log, topic)
     async with logs.outage():
