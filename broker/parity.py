@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from broker.comparable import Selection, grouped, rows
-from broker.core.errors import DigestMismatchError, ObjectGoneError
+from broker.core.errors import DigestMismatchError, ObjectGoneError, StoreUnavailableError
 from broker.core.parity import KINDS, Difference, Kind, Root, merged, respects
 from broker.core.ports import BlobStore
 from broker.core.ports.tables import TableSnapshot
@@ -72,7 +73,8 @@ class Found:
     differences: int = 0
     first: list[Difference] = field(default_factory=list)
     conversations: dict[str, tuple[str, str] | None] = field(default_factory=dict)
-    """The digest of a conversation on either side, in hex; None until all rows are compared."""
+    """The digest of a conversation on either side, in hex; None until all rows are compared, and where the rows of one
+    moment could not be had for long enough."""
     is_done: bool = False
 
     @property
@@ -114,7 +116,8 @@ async def compare(left: Side, right: Side, wanted: Wanted, found: Found, watcher
             watcher.save()
     if wanted.conversation is not None:
         found.conversations.setdefault(wanted.conversation, None)
-    await _compare_conversations(left, right, wanted, found)
+    with suppress(StoreUnavailableError):  # every difference is known by now, and worth more than these digests
+        await _compare_conversations(left, right, wanted, found)
     found.is_done = True
     watcher.save()
 

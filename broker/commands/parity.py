@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DIFFERENT = 4
 _SAVE_SECONDS = 2.0
+_NO_DIGESTS = "no digests: a store did not keep its rows as they were at one moment for so long"
 _BEGIN_AGAIN = "nothing was saved; with --resume FILE the next run could have gone on"
 
 Since = Annotated[
@@ -158,7 +159,7 @@ class _Saved:
 
 
 def as_document(found: Found) -> dict[str, Any]:
-    """One tenant's outcome: roots in hex, counts, the first differences."""
+    """One tenant's outcome: roots in hex, counts, the first differences; null for digests that could not be had."""
     return {
         "same": found.is_same,
         **{
@@ -169,9 +170,8 @@ def as_document(found: Found) -> dict[str, Any]:
         "differences": found.differences,
         "first": [output.plain(one) for one in found.first],
         "conversations": {
-            name: {"left": digests[0], "right": digests[1]}
+            name: None if digests is None else {"left": digests[0], "right": digests[1]}
             for name, digests in found.conversations.items()
-            if digests is not None
         },
     }
 
@@ -195,8 +195,8 @@ def _show(found: Sequence[Found]) -> None:
         if one.differences > len(one.first):
             output.line(f"{one.tenant}: and {one.differences - len(one.first)} more: see --first")
         for name, digests in one.conversations.items():
-            if digests is not None:
-                output.line(f"{one.tenant}: conversation {name}: {' '.join(digests)}")
+            shown = _NO_DIGESTS if digests is None else " ".join(digests)
+            output.line(f"{one.tenant}: conversation {name}: {shown}")
 
 
 def _time(text: str | None) -> datetime | None:

@@ -15,7 +15,8 @@ from backends.memory.rows import MemoryTables
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.records import PostgresRecords
 from backends.postgres.tables import PostgresTables
-from broker.core.errors import BlobsUnavailableError
+from broker.commands.parity import as_document
+from broker.core.errors import BlobsUnavailableError, StoreUnavailableError
 from broker.core.model import Record
 from broker.core.parity import Difference
 from broker.parity import Found, Side, Wanted, Watcher, compare
@@ -168,6 +169,22 @@ async def test_one_conversation_with_its_digest(pair: Pair) -> None:
     assert ours == theirs
     whole = await pair.found()
     assert 0 < found.kinds["records"].left.rows < whole.kinds["records"].left.rows
+
+
+async def test_differences_are_shown_where_the_moment_is_over_before_the_digests(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.change("DELETE FROM custody_pas.records WHERE record_id = $1", pair.photos[0].envelope.record_id)
+
+    async def too_late(*_: object) -> None:
+        raise StoreUnavailableError("the snapshot is too old")
+
+    monkeypatch.setattr("broker.parity._roots", too_late)
+    found = await pair.found()
+    assert found.is_done
+    assert found.first
+    assert found.conversations == {pair.photos[0].envelope.conversation: None}
+    assert as_document(found)["conversations"] == {pair.photos[0].envelope.conversation: None}
 
 
 async def test_it_goes_on_from_wherever_it_was_cut_off(pair: Pair) -> None:
