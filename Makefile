@@ -45,9 +45,10 @@ test: .venv/.ready ## Run the tests, two files at once (ARGS="tests/unit -x", JO
 	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
 
 .PHONY: fault
-fault: .venv/.ready ## Run the fault tests with many seeds; again after an interruption, it goes on (SEEDS=20)
+fault: .venv/.ready ## Run the fault tests with many seeds, some at once; again after an interruption, it goes on (SEEDS=20)
 	@mkdir -p $(dir $(PROGRESS))
-	@$(BIN)/pytest -m fault --fault-seeds=$(SEEDS) --progress=$(PROGRESS) $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=worksteal \
+	  -m fault --fault-seeds=$(SEEDS) --progress=$(PROGRESS) $(ARGS)
 	@rm -f $(PROGRESS)
 
 .PHONY: mutants
