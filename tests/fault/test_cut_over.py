@@ -29,7 +29,7 @@ _PROCESSES = {
     "more": ("archive", "media"),
     "relay": ("relay",),
 }
-"""Two of a kind, which start again one after the other: for a while one goes by the new settings, and one by the old."""
+"""Two of a kind start again one after the other: for a while one goes by the new settings, and one by the old."""
 _BUT_RELAY = ("edge", "rest", "more")
 _TOPICS = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
 _MESSAGES, _PAUSE_SECONDS = 12, 0.4
