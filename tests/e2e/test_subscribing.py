@@ -179,10 +179,10 @@ class Running:
         return found
 
     async def ended(self) -> tuple[int, str]:
-        """Its exit code and what it complained of."""
+        """Its exit code and all it said: Maven complains on standard output."""
         async with asyncio.timeout(SECONDS):
-            _, complaint = await self._process.communicate()
-        return self._process.returncode or 0, complaint.decode()
+            output, complaint = await self._process.communicate()
+        return self._process.returncode or 0, (output + complaint).decode()
 
 
 @contextlib.asynccontextmanager
