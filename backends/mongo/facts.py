@@ -42,6 +42,9 @@ class Facts:
         default_write_concern: `w` for those who ask for nothing.
         versions: the schema's steps that were applied.
         lacking: what the schema has, and the database has not.
+        quotes_from_milliseconds: operations that take as long are in the server's log, with what they carry; None of a
+            server that leaves out what they carry, or does not say.
+        is_profiling: whether a profiler keeps operations, with what they carry.
         may_take_away: whether the login could change or delete what was kept.
         lets_anybody_in: whether documents are shown to who has no login.
         is_encrypted: whether the connection is by TLS.
@@ -57,6 +60,8 @@ class Facts:
     default_write_concern: int | str | None
     versions: Mapping[int, str] | None
     lacking: Sequence[str] | None
+    quotes_from_milliseconds: int | None
+    is_profiling: bool
     may_take_away: bool
     lets_anybody_in: bool
     is_encrypted: bool
@@ -73,6 +78,8 @@ async def read_facts(uri: str, *, connect_timeout_seconds: float) -> Facts:
         config = ((await _told(client, "replSetGetConfig")) or {}).get("config", {})
         feature = (await _told(client, {"getParameter": 1, "featureCompatibilityVersion": 1})) or {}
         concern = ((await _told(client, "getDefaultRWConcern")) or {}).get("defaultWriteConcern", {})
+        profile = await _profile(database)
+        redacted = (await _told(client, {"getParameter": 1, "redactClientLogData": 1})) or {}
         hosts = [*hello.get("hosts", ()), *hello.get("passives", ())]
         return Facts(
             is_set="setName" in hello or hello.get("msg") == "isdbgrid",
@@ -84,6 +91,8 @@ async def read_facts(uri: str, *, connect_timeout_seconds: float) -> Facts:
             default_write_concern=concern.get("w"),
             versions=await _versions(database),
             lacking=await _lacking(database),
+            quotes_from_milliseconds=None if redacted.get("redactClientLogData") else profile.get("slowms"),
+            is_profiling=bool(profile.get("was")),
             may_take_away=await _may_take_away(database),
             lets_anybody_in=open_to_all,
             is_encrypted=_is_encrypted(uri),
@@ -113,6 +122,14 @@ async def _lacking(database: Database) -> list[str] | None:
         return [one async for one in lacking(database)]
     except OperationFailure:
         return None
+
+
+async def _profile(database: Database) -> Document:
+    """How the server profiles, as whoever may read `system.profile` is told."""
+    try:
+        return dict(await database.command("profile", -1))
+    except OperationFailure:
+        return {}
 
 
 async def _is_journaled(database: Database) -> bool | None:

@@ -21,6 +21,11 @@ OLDEST_FEATURES = (6, 0)
 Source: https://www.mongodb.com/docs/manual/core/index-partial/, 2026-11
 """
 _ENOUGH_MEMBERS = 3
+_NEVER_SLOW_MILLISECONDS = 2**31 - 1
+"""Nothing takes longer: the most that `slowms` can be.
+
+Source: https://www.mongodb.com/docs/manual/reference/program/mongod/, --slowms, 2026-11
+"""
 _SHOWN = 4
 
 
@@ -43,6 +48,7 @@ def judged(facts: Facts, *, strict: bool, allow_standalone: bool) -> Iterator[Fi
     yield from _of_the_set(facts, strict=strict, allow_standalone=allow_standalone)
     yield from _of_durability(facts)
     yield from _of_the_schema(facts)
+    yield from _of_discretion(facts, strict=strict)
     yield from _of_access(facts, strict=strict)
 
 
@@ -89,6 +95,17 @@ def _of_the_schema(facts: Facts) -> Iterator[Finding]:
     elif facts.lacking:
         shown = ", ".join(facts.lacking[:_SHOWN]) + (", .." if len(facts.lacking) > _SHOWN else "")
         yield _finding("problem", f"its schema has lost: {shown}", "custody init")
+
+
+def _of_discretion(facts: Facts, *, strict: bool) -> Iterator[Finding]:
+    quoted = facts.quotes_from_milliseconds
+    if quoted is not None and quoted < _NEVER_SLOW_MILLISECONDS:
+        message = f"its log quotes what takes {quoted} ms or longer, and with it what customers wrote"
+        remedy = f"mongod --slowms {_NEVER_SLOW_MILLISECONDS}, or redactClientLogData on Enterprise"
+        yield _finding(_grave(strict=strict), message, remedy)
+    if facts.is_profiling:
+        message = "its profiler keeps operations, and with them what customers wrote"
+        yield _finding(_grave(strict=strict), message, "mongod --profile 0")
 
 
 def _of_access(facts: Facts, *, strict: bool) -> Iterator[Finding]:

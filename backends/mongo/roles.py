@@ -85,6 +85,7 @@ def view_name(tenant: str, collection: str) -> str:
 
 def _writing(database: str) -> Iterator[Document]:
     yield _privilege(database, VERSIONS, "find")
+    yield _privilege(database, "system.profile", "find")  # who may read it is told whether there is one
     for name in shapes():
         changing = () if name in KEPT_FOR_GOOD else ("update",)
         yield _privilege(database, name, "find", "insert", "listIndexes", *changing)

@@ -129,6 +129,17 @@ async def test_the_schema_is_looked_at(mongo_database: str) -> None:
     assert any("newer than this version" in one for one in await _found(writer))
 
 
+async def test_what_the_server_notes_of_operations_is_looked_at() -> None:
+    async with private_mongo() as server:
+        writer = await _prepare(server.uri("custody"))
+        assert not any("customers wrote" in one for one in await _found(writer))
+        async with client_of(server.uri("custody")) as client:
+            await client["custody"].command("profile", 2, slowms=100)
+        words = ("its log quotes what takes 100 ms", "its profiler keeps operations")
+        found = [one for one in await _found(writer, strict=False) if "customers wrote" in one]
+        assert all(one.startswith(f"warning: {word}") for one, word in zip(found, words, strict=True))
+
+
 async def test_a_login_that_may_read_nothing_is_told_so(mongo_database: str) -> None:
     await _prepare(mongo_database)
     reader = await ensure_reader(mongo_database, database_of(mongo_database), "acme", PASSWORD)
@@ -141,6 +152,7 @@ async def test_a_server_alone_that_lets_anybody_in() -> None:
         found = await _found(uri)
         assert [one.partition(",")[0] for one in found] == [
             "problem: no replica set",
+            "problem: its log quotes what takes 100 ms or longer",
             "problem: it shows documents to whoever calls",
         ]
         allowed = MongoOptions(connect_timeout_seconds=20.0, allow_standalone=True)

@@ -21,6 +21,8 @@ GOOD = Facts(
     default_write_concern="majority",
     versions={one.version: one.digest for one in steps()},
     lacking=(),
+    quotes_from_milliseconds=2**31 - 1,
+    is_profiling=False,
     may_take_away=False,
     lets_anybody_in=False,
     is_encrypted=True,
@@ -38,6 +40,7 @@ def test_where_all_is_well_nothing_is_said() -> None:
     assert levels(feature_version=None, majority_is_journaled=None, default_write_concern=None, lacking=None) == []
     assert levels(is_encrypted=False, is_local=True) == []
     assert levels(members=None) == []
+    assert levels(quotes_from_milliseconds=None) == []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,8 @@ def test_where_all_is_well_nothing_is_said() -> None:
         ({"is_journaled": False}, "problem", "no journal"),
         ({"majority_is_journaled": False}, "warning", "writeConcernMajorityJournalDefault"),
         ({"default_write_concern": 1}, "warning", "w: 1"),
+        ({"quotes_from_milliseconds": 100}, "problem", "quotes what takes 100 ms"),
+        ({"is_profiling": True}, "problem", "profiler"),
         ({"versions": None}, "problem", "may not read"),
         ({"versions": {}}, "problem", "lacks the schema"),
         ({"versions": {9999: "x"}}, "problem", "newer"),
