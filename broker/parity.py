@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from broker.comparable import Selection, grouped, rows
-from broker.core.errors import DigestMismatchError, ObjectGoneError, StoreUnavailableError
+from broker.core.errors import DigestMismatchError, ObjectGoneError
 from broker.core.parity import KINDS, Difference, Kind, Root, merged, respects
 from broker.core.ports import BlobStore
 from broker.core.ports.tables import TableSnapshot
@@ -83,6 +82,11 @@ class Found:
         return self.differences == 0
 
     @property
+    def is_compared(self) -> bool:
+        """Whether every difference is known; digests of conversations may be missing yet."""
+        return all(kind in self.kinds and self.kinds[kind].is_done for kind in KINDS)
+
+    @property
     def rows(self) -> int:
         """How many of either side were compared, whichever are more."""
         return sum(max(one.left.rows, one.right.rows) for one in self.kinds.values())
@@ -116,8 +120,7 @@ async def compare(left: Side, right: Side, wanted: Wanted, found: Found, watcher
             watcher.save()
     if wanted.conversation is not None:
         found.conversations.setdefault(wanted.conversation, None)
-    with suppress(StoreUnavailableError):  # every difference is known by now, and worth more than these digests
-        await _compare_conversations(left, right, wanted, found)
+    await _compare_conversations(left, right, wanted, found)
     found.is_done = True
     watcher.save()
 

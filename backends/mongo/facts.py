@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     Document: TypeAlias = dict[str, Any]
 
+NEVER_SLOW_MILLISECONDS = 2**31 - 1
+"""Nothing takes longer: the most that `slowms` can be.
+
+Source: https://www.mongodb.com/docs/manual/reference/program/mongod/, --slowms, 2026-11
+"""
 _BAD_VALUE = 2
 _TAKING_AWAY = frozenset({"update", "remove", "dropCollection", "dropDatabase", "collMod", "convertToCapped"})
 _LOCAL = re.compile(r"localhost|127\.[\d.]+|\[?::1\]?")
@@ -75,11 +80,11 @@ async def read_facts(uri: str, *, connect_timeout_seconds: float) -> Facts:
     async def ask(client: Client) -> Facts:
         database = client.get_default_database("custody")
         hello = await client.admin.command("hello")
-        config = ((await _told(client, "replSetGetConfig")) or {}).get("config", {})
-        feature = (await _told(client, {"getParameter": 1, "featureCompatibilityVersion": 1})) or {}
-        concern = ((await _told(client, "getDefaultRWConcern")) or {}).get("defaultWriteConcern", {})
-        profile = await _profile(database)
-        redacted = (await _told(client, {"getParameter": 1, "redactClientLogData": 1})) or {}
+        config = (await _told(client.admin, {"replSetGetConfig": 1})).get("config", {})
+        feature = await _told(client.admin, {"getParameter": 1, "featureCompatibilityVersion": 1})
+        concern = (await _told(client.admin, {"getDefaultRWConcern": 1})).get("defaultWriteConcern", {})
+        redacted = await _told(client.admin, {"getParameter": 1, "redactClientLogData": 1})
+        profile = await _told(database, {"profile": -1})
         hosts = [*hello.get("hosts", ()), *hello.get("passives", ())]
         return Facts(
             is_set="setName" in hello or hello.get("msg") == "isdbgrid",
@@ -102,12 +107,12 @@ async def read_facts(uri: str, *, connect_timeout_seconds: float) -> Facts:
     return await administer(uri, ask, connect_timeout_seconds=connect_timeout_seconds)
 
 
-async def _told(client: Client, command: str | Document) -> Document | None:
-    """A command's answer; None where the login may not give it, or the server is none of a set."""
+async def _told(database: Database, command: Document) -> Document:
+    """A command's answer; empty where the login may not give it, or the server does not know what it asks for."""
     try:
-        return dict(await client.admin.command(command))
+        return dict(await database.command(command))
     except OperationFailure:
-        return None
+        return {}
 
 
 async def _versions(database: Database) -> dict[int, str] | None:
@@ -122,14 +127,6 @@ async def _lacking(database: Database) -> list[str] | None:
         return [one async for one in lacking(database)]
     except OperationFailure:
         return None
-
-
-async def _profile(database: Database) -> Document:
-    """How the server profiles, as whoever may read `system.profile` is told."""
-    try:
-        return dict(await database.command("profile", -1))
-    except OperationFailure:
-        return {}
 
 
 async def _is_journaled(database: Database) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backends.mongo.facts import Facts, read_facts
+from backends.mongo.facts import NEVER_SLOW_MILLISECONDS, Facts, read_facts
 from backends.mongo.steps import known_version
 from broker.core.errors import CustodyError, SettingsError
 from broker.core.ports import Finding
@@ -21,11 +21,6 @@ OLDEST_FEATURES = (6, 0)
 Source: https://www.mongodb.com/docs/manual/core/index-partial/, 2026-11
 """
 _ENOUGH_MEMBERS = 3
-_NEVER_SLOW_MILLISECONDS = 2**31 - 1
-"""Nothing takes longer: the most that `slowms` can be.
-
-Source: https://www.mongodb.com/docs/manual/reference/program/mongod/, --slowms, 2026-11
-"""
 _SHOWN = 4
 
 
@@ -99,9 +94,9 @@ def _of_the_schema(facts: Facts) -> Iterator[Finding]:
 
 def _of_discretion(facts: Facts, *, strict: bool) -> Iterator[Finding]:
     quoted = facts.quotes_from_milliseconds
-    if quoted is not None and quoted < _NEVER_SLOW_MILLISECONDS:
+    if quoted is not None and quoted < NEVER_SLOW_MILLISECONDS:
         message = f"its log quotes what takes {quoted} ms or longer, and with it what customers wrote"
-        remedy = f"mongod --slowms {_NEVER_SLOW_MILLISECONDS}, or redactClientLogData on Enterprise"
+        remedy = f"mongod --slowms {NEVER_SLOW_MILLISECONDS}, or redactClientLogData on Enterprise"
         yield _finding(_grave(strict=strict), message, remedy)
     if facts.is_profiling:
         message = "its profiler keeps operations, and with them what customers wrote"

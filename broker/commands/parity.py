@@ -86,7 +86,10 @@ def parity(  # noqa: PLR0913, PLR0917 - options of the command line
 
 
 async def _compared(views: stores.Views, tenant: str | None, wanted: Wanted, saved: _Saved) -> None:
-    """Goes on with later snapshots where a store does not keep one for long enough, as MongoDB does not."""
+    """Goes on with later snapshots where a store does not keep one for long enough, as MongoDB does not.
+
+    Where the latest did not bring it further, and only digests of conversations are missing, it does without them.
+    """
     async with AsyncExitStack() as exits:
         both = [await stores.opened(exits, view) for view in (views.left, views.right)]
         stood = -1
@@ -94,7 +97,7 @@ async def _compared(views: stores.Views, tenant: str | None, wanted: Wanted, sav
             try:
                 return await _on_snapshots(both, tenant, wanted, saved)
             except StoreUnavailableError:
-                if saved.rows <= stood:
+                if saved.rows <= stood and not saved.give_up_digests():
                     raise
                 stood = saved.rows
 
@@ -147,6 +150,14 @@ class _Saved:
     def rows(self) -> int:
         """How many were compared so far."""
         return sum(one.rows for one in self.found.values())
+
+    def give_up_digests(self) -> bool:
+        """Ends the tenant of which only the digests of conversations are missing; whether there is one."""
+        for one in self.found.values():
+            if one.is_compared and not one.is_done:
+                one.is_done = True
+                return True
+        return False
 
     def save(self) -> None:
         """Replaces the file, so that it is never there by half."""

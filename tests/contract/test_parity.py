@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ from backends.memory.rows import MemoryTables
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.records import PostgresRecords
 from backends.postgres.tables import PostgresTables
-from broker.commands.parity import as_document
+from broker import parity
+from broker.commands.parity import _compared, _Saved, as_document
 from broker.core.errors import BlobsUnavailableError, StoreUnavailableError
 from broker.core.model import Record
 from broker.core.parity import Difference
@@ -180,11 +182,49 @@ async def test_differences_are_shown_where_the_moment_is_over_before_the_digests
         raise StoreUnavailableError("the snapshot is too old")
 
     monkeypatch.setattr("broker.parity._roots", too_late)
-    found = await pair.found()
+    found = await _commanded(pair, monkeypatch)
     assert found.is_done
     assert found.first
     assert found.conversations == {pair.photos[0].envelope.conversation: None}
     assert as_document(found)["conversations"] == {pair.photos[0].envelope.conversation: None}
+
+
+async def test_a_later_moment_is_taken_for_the_digests(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pair.change("DELETE FROM custody_pas.records WHERE record_id = $1", pair.photo)
+    in_time, late = parity._roots, [StoreUnavailableError("the snapshot is too old")]
+
+    async def roots(*arguments: Any) -> object:  # noqa: ANN401 - as it takes them
+        if late:
+            raise late.pop()
+        return await in_time(*arguments)
+
+    monkeypatch.setattr("broker.parity._roots", roots)
+    found = await _commanded(pair, monkeypatch)
+    ours, theirs = found.conversations[pair.photos[0].envelope.conversation] or ("", "")
+    assert ours != theirs
+
+
+async def test_a_store_that_stays_away_is_an_outage(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise StoreUnavailableError("no answer")
+
+    monkeypatch.setattr("broker.parity.amount", away)
+    with pytest.raises(StoreUnavailableError):
+        await _commanded(pair, monkeypatch)
+
+
+async def _commanded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Found:
+    """What `custody parity` finds of these two stores."""
+
+    async def opened(_: object, store: object) -> object:
+        return store
+
+    monkeypatch.setattr("broker.commands.stores.opened", opened)
+    left = SimpleNamespace(tables=pair.postgres, blobs=pair.postgres_blobs)
+    right = SimpleNamespace(tables=pair.memory, blobs=pair.memory_blobs)
+    saved = _Saved(None, [])
+    await _compared(cast("Any", SimpleNamespace(left=left, right=right)), TENANT, Wanted(), saved)
+    return saved.found[TENANT]
 
 
 async def test_it_goes_on_from_wherever_it_was_cut_off(pair: Pair) -> None:

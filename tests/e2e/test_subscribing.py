@@ -76,7 +76,7 @@ async def samples(kafka: str) -> AsyncIterator[None]:
     forget(kafka, SAMPLE_TENANT)
     async with running(command("publish_samples", kafka)) as publisher:
         assert await publisher.lines(2) == ["8 entries"]
-        code, complaint = await publisher.ended()  # a broker that just started has the client warn, and try again
+        code, _, complaint = await publisher.ended()  # a broker that just started has the client warn, and try again
         assert code == 0, complaint
     yield
     forget(kafka, SAMPLE_TENANT)
@@ -178,11 +178,11 @@ class Running:
                 found += [line.decode().rstrip()] if re.match(like, line.decode()) else []
         return found
 
-    async def ended(self) -> tuple[int, str]:
-        """Its exit code and all it said: Maven complains on standard output."""
+    async def ended(self) -> tuple[int, str, str]:
+        """Its exit code, what else it printed, and what it complained of."""
         async with asyncio.timeout(SECONDS):
             output, complaint = await self._process.communicate()
-        return self._process.returncode or 0, (output + complaint).decode()
+        return self._process.returncode or 0, output.decode(), complaint.decode()
 
 
 @contextlib.asynccontextmanager
@@ -243,9 +243,9 @@ async def test_java_reads_what_the_document_says(kafka: str, tmp_path: Path) -> 
     for name in ("Subscribe.java", "pom.xml"):
         shutil.copy(EXAMPLES / name, tmp_path)
     async with running(command("mvn", kafka), folder=tmp_path) as maven:
-        code, complaint = await maven.ended()
+        code, printed, _ = await maven.ended()  # it complains on standard output
     if code:
-        unavailable(f"the libraries of the example in Java: {complaint[-500:]}")
+        unavailable(f"the libraries of the example in Java: {printed[-500:]}")
     async with running(command("java -cp", kafka), folder=tmp_path) as reader:
         assert sorted(await reader.lines(2)) == sorted(PRINTED.splitlines())
 
@@ -279,7 +279,7 @@ async def test_the_contract_alone_stops_at_what_is_not_as_it_says(
     publish(kafka, [good, spoil(good)])
     async with running(contract_reader(kafka, tenant)) as reader:
         assert len(await reader.lines(2)) == 1
-        code, said = await reader.ended()
+        code, _, said = await reader.ended()
     assert code == 1
     assert complaint in said
 

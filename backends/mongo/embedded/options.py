@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backends.embedded.ports import HOST
+from backends.mongo.facts import NEVER_SLOW_MILLISECONDS
 from broker.core.errors import SettingsError
 
 # What a member's log may say is what the server is doing, never a document or a command that carries one.
@@ -19,7 +20,6 @@ _FIXED_PARAMETERS: Mapping[str, str] = {
 _PARAMETERS: Mapping[str, str] = {
     "shutdownTimeoutMillisForSignaledShutdown": "100",  # a set that is stopped whole has nobody to hand over to
 }
-_NEVER_SLOW_MILLISECONDS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,6 @@ def words(options: ServerOptions, *, name: str, port: int, data: Path, key: Path
         *("--replSet", name, "--keyFile", str(key), "--dbpath", str(data)),
         *("--bind_ip", HOST, "--port", str(port), "--nounixsocket"),
         *("--wiredTigerCacheSizeGB", f"{options.cache_gigabytes:g}", "--oplogSize", str(options.oplog_megabytes)),
-        *("--quiet", "--profile", "0", "--slowms", str(_NEVER_SLOW_MILLISECONDS)),
+        *("--quiet", "--profile", "0", "--slowms", str(NEVER_SLOW_MILLISECONDS)),
         *(word for item in parameters.items() for word in ("--setParameter", "=".join(item))),
     ]
