@@ -43,7 +43,7 @@ async def test_a_loss_stops_its_partition_until_it_is_accepted(open_log_stage: O
         await stage.until("the partition is stopped", lambda: _stopped(stage, {name: "offset_gap"}))
         await stage.until("all else is done", lambda: _only_behind(stage, place))
         assert (await stage.account()).lost == 0
-        await _lag_tells(stage, place, first, upto, end)
+        await _lag_tells(stage, place, first, upto)
         await _refuses_anything_else(stage, name, first, upto)
         assert await _stopped(stage, {name: "offset_gap"})
 
@@ -85,7 +85,7 @@ async def test_what_was_lost_before_anything_was_kept_is_no_less_a_loss(
         await stage.start("archive", "rest")
         await stage.until("all else is done", lambda: _only_behind(stage, place))
         assert await _stopped(stage, {name: "offset_gap"})
-        await _lag_tells(stage, place, 0, upto, end)
+        await _lag_tells(stage, place, 0, upto)
         code, said = await stage.command("gap", "accept", name, "--from", "0", "--to", str(upto), *_WHY)
         assert code == 0, said
         await stage.play()
@@ -111,8 +111,9 @@ async def _alarmed(stage: Stage) -> bool:
     return any(one.get("action") == "lag.alarm" for one in lines)
 
 
-async def _lag_tells(stage: Stage, place: TopicPartition, first: int, upto: int, end: int) -> None:
+async def _lag_tells(stage: Stage, place: TopicPartition, first: int, upto: int) -> None:
     """The command names what is stopped, by whom it is read, and exactly what is lost; with and without the worker."""
+    end = (await stage.log.bounds([place.topic]))[place].end
     health = f"http://127.0.0.1:{stage.actors['archive'].health_port}"
     for arguments in ((), ("--health", health)):
         code, said = await stage.command("lag", "--json", *arguments)
