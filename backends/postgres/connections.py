@@ -31,13 +31,21 @@ Dsn: TypeAlias = str | Callable[[], str]
 """A `postgresql://` URL, or what gives one: asked for each new connection, so that a renewed password is found."""
 
 _CLOSE_SECONDS = 10.0
+_ENDS_OLD_TRANSACTIONS = 17
+"""From this version on the server can end a transaction by its age.
+
+A client that hangs after preparing a statement, or amid a COPY, is waited for without end otherwise, and keeps its
+locks: the time for idle transactions does not run meanwhile.
+Source: https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresOptions:
     """How a store uses its server: so many `connections` at most, and how long it waits for one and for a statement.
 
-    The server ends a transaction that its client leaves idle for `idle_seconds`, since it would go on holding locks.
+    The server ends a transaction that its client leaves idle for `idle_seconds`, since it would go on holding locks;
+    from PostgreSQL 17 on also one that takes so long for another reason.
     """
 
     connections: int = 8
@@ -80,9 +88,15 @@ class Database:
         async with self.session() as connection:
             return await self.guard(connection.fetch(statement, *arguments))
 
-    async def transact(self, work: Callable[[Connection], Awaitable[T]], **characteristics: Any) -> T:  # noqa: ANN401
-        """Runs `work` in one transaction, committed when it returns. `characteristics` are those of asyncpg."""
-        return await self.guard(self._transact(work, characteristics))
+    async def transact(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        limited: bool = True,
+        **characteristics: Any,  # noqa: ANN401 - those of asyncpg
+    ) -> T:
+        """Runs `work` in one transaction, committed when it returns; one that may take long is not `limited`."""
+        return await self.guard(self._transact(work, characteristics, limited=limited))
 
     async def stream(
         self, statement: str, *arguments: object, prefetch: int, read: Callable[[asyncpg.Record], T]
@@ -142,9 +156,18 @@ class Database:
         except DRIVER_ERRORS:
             pool.terminate()
 
-    async def _transact(self, work: Callable[[Connection], Awaitable[T]], characteristics: dict[str, Any]) -> T:
+    async def _transact(
+        self, work: Callable[[Connection], Awaitable[T]], characteristics: dict[str, Any], *, limited: bool
+    ) -> T:
         async with self.session() as connection, connection.transaction(**characteristics):
+            if limited:
+                await self._limit(connection)
             return await work(connection)
+
+    async def _limit(self, connection: Connection) -> None:
+        """Lets the server end the transaction of a client that hangs, before the next statement takes a lock."""
+        if connection.get_server_version().major >= _ENDS_OLD_TRANSACTIONS:
+            await connection.execute(f"SET LOCAL transaction_timeout = {int(self._options.idle_seconds * 1000)}")
 
     async def _start(self) -> None:
         options = self._options

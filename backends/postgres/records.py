@@ -158,6 +158,7 @@ class PostgresRecords:
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
         return await self._database.transact(
             lambda connection: tally.tally(connection, tenant, log, buckets=buckets),
+            limited=False,
             isolation="repeatable_read",
             readonly=True,
         )

@@ -55,7 +55,7 @@ class PostgresTables:
             await connection.execute(query("plan_freely"))
             await connection.fetch(query("records/renumber"), ROW_BITS, timeout=_LONG_SECONDS)
 
-        await self._database.transact(work)
+        await self._database.transact(work, limited=False)
 
     async def close(self) -> None:
         await self._database.close()

@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from backends.postgres import records
+from backends.postgres import keep, records
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.connections import PostgresOptions
-from backends.postgres.keep import COPY_FROM_ROWS
+from backends.postgres.keep import COPY_FROM_ROWS, keep_batch
 from backends.postgres.migrate import migrate
 from backends.postgres.records import PostgresRecords
 from backends.postgres.sql import RECORDS
@@ -28,12 +28,15 @@ from broker.core.errors import (
 )
 from tests.contract.blob_store import pieces
 from tests.records import LOG, TENANT, Desk, Time
-from tests.stores import as_writer, execute, store_database, until_kept
+from tests.stores import as_writer, execute, store_database, until_kept, version_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
 
+    from backends.postgres.connections import Connection
     from broker.core.model import Record
+    from broker.core.ports import Answer, Arrived
     from tests.servers import SharedPostgres
 
 CANARY = "canary-4915901234567"
@@ -157,6 +160,33 @@ async def test_a_cancelled_keep_leaves_nothing_and_the_store_goes_on(admin: str,
                 await keeping
         assert [one.outcome for one in await store.keep([entry])] == ["stored"]
     await holder.close()
+
+
+async def test_a_process_that_hangs_in_a_keep_is_waited_for_no_longer_than_a_transaction_may_take(
+    admin: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between preparing a statement and running it: no other of the server's timeouts runs there."""
+    desk, hangs = Desk(seed), asyncio.Event()
+    entry = desk.arrive(desk.text())
+
+    async def keep_and_hang(connection: Connection, batch: Sequence[Arrived], now: datetime) -> Sequence[Answer]:
+        await keep_batch(connection, batch, now)
+        await connection.prepare("SELECT $1::integer")
+        hangs.set()
+        await asyncio.Event().wait()
+        return ()
+
+    if await version_of(admin) < 17:
+        pytest.skip("this server can't tell how old a transaction is")
+    brief = PostgresOptions(idle_seconds=1)
+    async with opened(as_writer(admin), brief) as hanging, opened(as_writer(admin), IMPATIENT) as store:
+        monkeypatch.setattr(keep, "keep_batch", keep_and_hang)
+        task = asyncio.create_task(hanging.keep([entry]))
+        await hangs.wait()
+        monkeypatch.undo()
+        assert await until_kept(store, entry) == ["stored"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_address_that_is_none_is_a_setting(seed: int) -> None:

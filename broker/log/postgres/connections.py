@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     Dsn: TypeAlias = str | Callable[[], str]
 
 
+_ENDS_OLD_TRANSACTIONS = 17
+"""From this version on the server can end a transaction by its age.
+
+A client that hangs after preparing a statement, or amid a COPY, is waited for without end otherwise, and keeps its
+locks: neither `statement_timeout` nor `idle_in_transaction_session_timeout` runs meanwhile.
+Source: https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT.
+"""
+
+
 class Connections:
     """Opens connections, and looks at the server behind each before it is used.
 
@@ -121,7 +130,7 @@ class Connections:
 
     def _arguments(self, settings: dict[str, str]) -> dict[str, Any]:
         options = self._options
-        milliseconds = str(max(1, int(options.timeout_seconds * 1000)))
+        milliseconds = str(options.statement_milliseconds)
         return {
             "timeout": options.connect_timeout_seconds,
             "command_timeout": options.timeout_seconds,
@@ -145,7 +154,7 @@ class Connections:
         }
 
     async def _inspect(self, connection: Connection) -> None:
-        """Refuses a server that breaks the log's promises, or that is another log than before."""
+        """Refuses a server that breaks the log's promises, or that is another log than before. Bounds transactions."""
         found = await connection.fetchrow(queries()["inspect_session"])
         known = migrations()[-1].version
         if found is None or found["version"] is None or found["version"] < known:
@@ -156,6 +165,8 @@ class Connections:
             finding = "the log's Postgres: fsync is off, so that it forgets what it acknowledged; set fsync = on"
             raise SettingsError([finding])
         self._recognise(identity_of(found["log_id"], made_at=found["made_at"], here=found["here"]))
+        if connection.get_server_version().major >= _ENDS_OLD_TRANSACTIONS:
+            await connection.execute(f"SET transaction_timeout = {self._options.transaction_milliseconds}")
 
     def _recognise(self, identity: str) -> None:
         if self._identity is None:

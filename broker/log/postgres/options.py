@@ -13,7 +13,8 @@ class PostgresLogOptions:
         pool_size: connections that reads, commits and memberships share. Two more may be open: one that appends,
             one that listens.
         connect_timeout_seconds: after so long without an answer the log counts as down.
-        timeout_seconds: the longest that one statement may take, here and on the server.
+        timeout_seconds: the longest that one statement may take, here and on the server. A transaction may take twice
+            that, where the server can tell (PostgreSQL 17 and later).
         lease_seconds: a member that has not been heard of for so long loses its partitions. A third of it is the
             time between two signs of life, within which a new topic is noticed at the latest.
         idle_seconds: a member without a sign of life (`fetch`, `commit`, `keep_alive`) for so long lets its lease run
@@ -48,3 +49,13 @@ class PostgresLogOptions:
     def heartbeat_seconds(self) -> float:
         """The time between two signs of life."""
         return self.lease_seconds / 3
+
+    @property
+    def statement_milliseconds(self) -> int:
+        """The longest that one statement may take, as the server is told."""
+        return max(1, int(self.timeout_seconds * 1000))
+
+    @property
+    def transaction_milliseconds(self) -> int:
+        """The longest that a transaction may take, whatever its client does meanwhile."""
+        return 2 * self.statement_milliseconds

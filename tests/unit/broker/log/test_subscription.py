@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay
 
-from broker.core.errors import LogChangedError, OwnershipLostError, RetryableError, StoreUnavailableError
+from broker.core.errors import (
+    LogChangedError,
+    LogUnavailableError,
+    OwnershipLostError,
+    RetryableError,
+    StoreUnavailableError,
+)
 from broker.core.ports import NewEntry
 from broker.core.topics import TopicPartition, TopicSpec
 from broker.log.postgres import partition_of
@@ -191,6 +198,27 @@ async def test_a_reader_that_hangs_loses_its_partitions_though_its_process_lives
     assert len(found) == 3
     with pytest.raises(OwnershipLostError):
         await hanging.commit(ends(batch))
+
+
+async def test_a_process_that_hangs_with_a_group_locked_is_waited_for_no_longer_than_a_transaction_may_take(
+    open_log: OpenLog, admin: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Between preparing a statement and running it: no other of the server's timeouts runs there."""
+    if admin.get_server_version().major < 17:
+        pytest.skip("this server can't tell how old a transaction is")
+    brief = replace(LAZY, timeout_seconds=1)
+    hanging, log = await open_log(brief), await open_log(brief)
+    await make(log, 1)
+    await (await hanging.subscribe("readers", ["messages"])).close()
+    stuck = await hanging._connections.dedicate()
+    await stuck.execute("BEGIN; SELECT FROM custody_log.groups FOR NO KEY UPDATE")
+    await stuck.prepare("SELECT $1::integer")
+    patiently = AsyncRetrying(
+        retry=retry_if_exception_type(LogUnavailableError), stop=stop_after_delay(60), reraise=True
+    )
+    subscription: PostgresSubscription = await patiently(log.subscribe, "readers", ["messages"])
+    assert subscription.assignment
+    stuck.terminate()
 
 
 async def test_what_is_owned_again_cannot_be_committed_to_by_an_old_batch(open_log: OpenLog) -> None:
