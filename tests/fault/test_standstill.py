@@ -8,11 +8,13 @@ from tests.stage.kills import HOLD, Kill
 from tests.stage.stage import StageOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.fault.conftest import OpenStage
     from tests.stage.actors import Actor
     from tests.stage.stage import Stage
 
-_BOUND_SECONDS = 1
+_BOUND_SECONDS = 2
 _MOST_WAIT_SECONDS = 0.1
 _OPTIONS = {
     "workers": {
@@ -31,12 +33,8 @@ async def test_one_partition_that_stands_still_turns_liveness_red(open_log_stage
         await stage.employ("edge", ("edge",))
         await stage.employ("rest", ("media", "relay", "erase", "claim"))
         archive = await stage.employ("archive", ("archive",), kills=[hold])
-        while not await _is_red(archive):
-            await stage.play()
-            await stage.until("liveness is red, or all is done", lambda: _is_red_or_done(stage, archive))
-        _status, said = await archive.health("live")
-        assert isinstance(said, dict)
-        assert all(one.startswith("archive custody.") and one.endswith("/0") for one in said["frozen"])
+        standing = await _red_for(stage, archive)
+        assert all(one.startswith("archive custody.") and one.endswith("/0") for one in standing), standing
 
         await stage.dismiss("archive")
         await stage.employ("archive", ("archive",))
@@ -49,12 +47,8 @@ async def test_parts_that_nobody_takes_in_turn_liveness_red(open_stage: OpenStag
         await stage.employ("edge", ("edge",))
         await stage.employ("rest", ("archive", "relay", "erase", "claim"))
         media = await stage.employ("media", ("media",), kills=[hold])
-        while not await _is_red(media):
-            await stage.play()
-            await stage.until("liveness is red, or all is done", lambda: _is_red_or_done(stage, media))
-        _status, said = await media.health("live")
-        assert isinstance(said, dict)
-        assert all(one.startswith("media custody.") and one.endswith(".fetches.v1/0") for one in said["frozen"])
+        standing = await _red_for(stage, media)
+        assert all(one.startswith("media custody.") and one.endswith(".fetches.v1/0") for one in standing), standing
 
         await stage.dismiss("media")
         await stage.employ("media", ("media",))
@@ -81,12 +75,25 @@ async def test_an_outage_of_the_store_leaves_liveness_green(open_wide_stage: Ope
         assert account.dead == 0
 
 
-async def _is_red_or_done(stage: Stage, archive: Actor) -> bool:
-    return await _is_red(archive) or not await stage.pending()
+async def _red_for(stage: Stage, actor: Actor) -> Sequence[str]:
+    """The partitions that liveness is red for, once it is red for one."""
+    found: Sequence[str] = ()
+
+    async def looked_at() -> bool:
+        nonlocal found
+        found = await _standing(actor)
+        return bool(found) or not await stage.pending()
+
+    while not found:
+        await stage.play()
+        await stage.until("liveness is red, or all is done", looked_at)
+    return found
 
 
-async def _is_red(archive: Actor) -> bool:
-    return (await archive.health("live"))[0] == 503
+async def _standing(actor: Actor) -> Sequence[str]:
+    """The partitions that stand still, as liveness says. On a slow machine it may find a loop slow, too."""
+    _status, said = await actor.health("live")
+    return [one for one in said.get("frozen", []) if " custody." in one] if isinstance(said, dict) else []
 
 
 async def _worker(archive: Actor) -> dict[str, object]:
