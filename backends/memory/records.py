@@ -11,7 +11,7 @@ from backends.memory.write import carry_out, succeed
 from broker.core.erasure import TargetState
 from broker.core.losses import plan_loss
 from broker.core.model import PartState
-from broker.core.plan import existing_row, log_of, lookup, plan_keep, record_row
+from broker.core.plan import existing_row, log_of, lookup, plan_keep, record_row, variants
 from broker.core.ports import (
     Clock,
     DeadEntry,
@@ -27,10 +27,11 @@ from broker.core.topics import split_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime, timedelta
 
     from broker.core.model import Record
-    from broker.core.plan import RecordRow
+    from broker.core.plan import Existing, RecordRow
     from broker.core.ports import Adoption, Answer, Arrived, ClaimedTarget, Loss, Progress, Tally
     from broker.core.topics import TopicPartition
 
@@ -47,15 +48,19 @@ class MemoryRecords:
             return ()
         log, wanted, now = log_of(batch), lookup(batch), self.clock()
         tables = self.tables
+        existing = self._existing(wanted.record_ids)
         plan = plan_keep(
             batch,
             progress={one: tables.progress_of(log, one) for one in wanted.partitions},
-            existing={one: existing_row(tables.records[one]) for one in wanted.record_ids & tables.records.keys()},
+            existing=existing | self._existing(variants(batch, existing)),
             open_dead={one for one in wanted.dead if (dead := tables.dead.get((log, one))) and dead.is_open},
             now=now,
         )
         carry_out(self.tables, plan, log, now)
         return plan.answers
+
+    def _existing(self, ids: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], Existing]:
+        return {one: existing_row(self.tables.records[one]) for one in ids & self.tables.records.keys()}
 
     async def keep_act(self, record: Record) -> None:
         record_id = record.envelope.record_id

@@ -18,7 +18,7 @@ from backends.mongo.errors import ConflictError
 from broker.core import rows
 from broker.core.errors import StoreUnavailableError
 from broker.core.losses import plan_loss
-from broker.core.plan import brief_lookup, log_of, lookup, place_of, plan_keep
+from broker.core.plan import brief_lookup, log_of, lookup, place_of, plan_keep, variants
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.tables import DEAD_LETTERS, PROGRESS
@@ -53,6 +53,7 @@ async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime, *, in_
         wanted = lookup(batch)
     dead = await work.by_id("dead_letters", [dead_id(log, key) for key in sorted(wanted.dead)], DEAD_LETTERS.columns)
     existing = await _find_existing(work, wanted.record_ids)
+    existing |= await _find_existing(work, variants(batch, existing))
     if not work.is_atomic:
         existing = _without_leftovers(existing, batch, progress)
     open_dead = {_dead_key(one): one for one in dead if one["state"] == "open"}

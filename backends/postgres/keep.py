@@ -16,7 +16,7 @@ from backends.postgres.errors import ConflictError
 from backends.postgres.sql import query
 from broker.core import rows
 from broker.core.losses import plan_loss
-from broker.core.plan import log_of, lookup, plan_keep
+from broker.core.plan import log_of, lookup, plan_keep, variants
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.topics import TopicPartition, split_topic
@@ -44,6 +44,7 @@ async def keep_batch(connection: Connection, batch: Sequence[Arrived], now: date
     progress = await _lock_progress(connection, log, wanted.partitions)
     open_dead = await _lock_dead(connection, log, sorted(wanted.dead))
     existing = await _find_existing(connection, wanted.record_ids)
+    existing |= await _find_existing(connection, variants(batch, existing))
     plan = plan_keep(batch, progress=progress, existing=existing, open_dead=open_dead, now=now)
     if plan.progress:
         await _carry_out(connection, log, plan, now)
@@ -90,19 +91,26 @@ async def _find_existing(
 
 async def _carry_out(connection: Connection, log: str, plan: KeepPlan, now: datetime) -> None:
     await _insert_records(connection, plan.rows)
-    for name, values in _writes(log, plan, now):
+    for name, values in _many(plan, now):
+        if values:
+            await connection.execute(query(f"records/{name}"), *zip(*values, strict=True))
+    for name, values in _few(log, plan):
         if values:
             await connection.executemany(query(f"records/{name}"), values)
     await erasures.settle_targets(connection, plan, now)
 
 
-def _writes(log: str, plan: KeepPlan, now: datetime) -> Iterator[tuple[str, list[Values]]]:
-    """Every other statement with its rows, in the order of locking."""
-    yield "insert_part", [rows.part_values(part, now) for part in plan.parts]
-    yield "insert_target", [rows.target_values(plan.targets[key], now) for key in sorted(plan.targets)]
-    yield "insert_part_result", [rows.result_values(tenant, one, now) for tenant, one in plan.part_outcomes]
-    yield "insert_receipt", [rows.receipt_values(tenant, one) for tenant, one in plan.receipts]
+def _many(plan: KeepPlan, now: datetime) -> Iterator[tuple[str, list[Values]]]:
+    """The statements that take all rows at once, by column, in the order of locking."""
+    yield "insert_parts", [rows.part_values(part, now) for part in plan.parts]
+    yield "insert_targets", [rows.target_values(plan.targets[key], now) for key in sorted(plan.targets)]
+    yield "insert_part_results", [rows.result_values(tenant, one, now) for tenant, one in plan.part_outcomes]
+    yield "insert_receipts", [rows.receipt_values(tenant, one) for tenant, one in plan.receipts]
     yield "insert_unseen", list(rows.unseen_values(plan))
+
+
+def _few(log: str, plan: KeepPlan) -> Iterator[tuple[str, list[Values]]]:
+    """The statements that take one row each, after those."""
     yield "insert_gap", list(rows.gap_values(plan))
     yield "insert_dead_letter", list(rows.dead_values(plan, log))
     yield "retry_dead_letter", [rows.retry_values(one, log) for one in plan.retried]

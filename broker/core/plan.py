@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -42,9 +43,12 @@ __all__ = [
     "place_of_record",
     "plan_keep",
     "record_row",
+    "variants",
 ]
 
 BUCKET_SECONDS = 900
+_QUARTERS, _PLACES = 1_000, 100_000
+"""So many are remembered, since each comes with every entry."""
 
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
@@ -58,7 +62,12 @@ def place_of_record(record: Record) -> tuple[TopicPartition, int]:
     if position is UNSET:
         message = f"record {record.envelope.record_id} has no place in the log"
         raise UnstorableError(message)
-    return TopicPartition(position.topic, position.partition), position.offset
+    return _place(position.topic, position.partition), position.offset
+
+
+@lru_cache(_PLACES)
+def _place(topic: str, partition: int) -> TopicPartition:
+    return TopicPartition(topic, partition)
 
 
 def log_of(batch: Sequence[Arrived]) -> str:
@@ -72,13 +81,14 @@ def log_of(batch: Sequence[Arrived]) -> str:
 
 
 def lookup(batch: Sequence[Arrived]) -> Lookup:
-    """What to look up: progress rows in the order they are to be locked in, record ids, dead letters redriven."""
+    """What to look up: progress rows in the order they are to be locked in, record ids, dead letters redriven.
+
+    Once that is found, there are `variants` to look up.
+    """
     ids: set[tuple[str, str]] = set()
     for arrived in batch:
         envelope = arrived.record.envelope
         ids.add((envelope.tenant, envelope.record_id))
-        if arrived.record.fingerprint is not UNSET:
-            ids.add((envelope.tenant, identity.variant_id(envelope.record_id, arrived.record.fingerprint)))
         if envelope.kind == Kind.STATUS:
             ids.update((envelope.tenant, one.record_id) for one in envelope.relations)
     return Lookup(
@@ -86,6 +96,20 @@ def lookup(batch: Sequence[Arrived]) -> Lookup:
         record_ids=ids,
         dead={arrived.redrive_of for arrived in batch if arrived.redrive_of is not None},
     )
+
+
+def variants(batch: Sequence[Arrived], existing: Mapping[tuple[str, str], Existing]) -> set[tuple[str, str]]:
+    """The (tenant, record id) of what came under an id that is there already and is not the same.
+
+    A variant is there only if its original is.
+    """
+    ids: set[tuple[str, str]] = set()
+    for arrived in batch:
+        tenant, record_id = arrived.record.envelope.tenant, arrived.record.envelope.record_id
+        first, fingerprint = existing.get((tenant, record_id)), arrived.record.fingerprint
+        if first is not None and fingerprint is not UNSET and first.fingerprint not in (None, fingerprint):
+            ids.add((tenant, identity.variant_id(record_id, fingerprint)))
+    return ids
 
 
 def brief_lookup(batch: Sequence[Arrived]) -> Lookup:
@@ -113,7 +137,8 @@ def plan_keep(
 
     `LogChangedError` when another log has taken the place of the one the batch comes from.
 
-    `existing` is by (tenant, record id). `open_dead` are the dead letters of `lookup` that are not settled.
+    `existing` is by (tenant, record id), of `lookup` and of `variants`. `open_dead` are the dead letters of
+    `lookup` that are not settled.
     """
     planner = _Planner(progress=dict(progress), existing=dict(existing), open_dead=set(open_dead), now=now)
     for arrived in batch:
@@ -156,13 +181,8 @@ class _Planner:
             raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
         answer, counts = self._fresh(arrived, before)
         self.plan.answers.append(answer)
-        after = replace(
-            before,
-            next=offset + 1,
-            duplicates=before.duplicates + counts.duplicate,
-            redriven=before.redriven + counts.redriven,
-            keep_seq=before.keep_seq if answer.keep_seq is None else answer.keep_seq,
-            last_event_id=arrived.event_id,
+        after = before.after(
+            arrived.event_id, keep_seq=answer.keep_seq, duplicates=counts.duplicate, redriven=counts.redriven
         )
         self.progress[place] = self.plan.progress[place] = after
         if counts_as_accepted(place.topic):
@@ -358,7 +378,12 @@ def as_variant(record: Record, record_id: str) -> Record:
 
 def bucket_start(at: datetime) -> datetime:
     """The start of the quarter of an hour, in UTC."""
-    return datetime.fromtimestamp(at.timestamp() // BUCKET_SECONDS * BUCKET_SECONDS, tz=UTC)
+    return _quarter(at.timestamp() // BUCKET_SECONDS)
+
+
+@lru_cache(_QUARTERS)
+def _quarter(number: float) -> datetime:
+    return datetime.fromtimestamp(number * BUCKET_SECONDS, tz=UTC)
 
 
 def _tally_key(arrived: Arrived) -> TallyKey:

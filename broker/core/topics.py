@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 TENANT_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 UNCLAIMED_TENANT = "unclaimed"
 """Reserved: bodies for accounts that nobody has registered yet lie under this name."""
 
 _DAY_SECONDS = 86_400
+_NAMES = 100_000
+"""So many names are remembered: an installation's, each of which is taken apart with every entry."""
 
 
 class Stream(StrEnum):
@@ -60,6 +63,7 @@ class TopicSpec:
     retention_seconds: int | None
 
 
+@lru_cache(_NAMES)
 def topic_name(tenant: str, stream: Stream) -> str:
     """`custody.<tenant>.<stream>.v1`; a `ValueError` for a tenant name that a topic can't carry."""
     if not TENANT_PATTERN.fullmatch(tenant):
@@ -68,6 +72,7 @@ def topic_name(tenant: str, stream: Stream) -> str:
     return f"custody.{tenant}.{stream}.v1"
 
 
+@lru_cache(_NAMES)
 def split_topic(topic: str) -> tuple[str, Stream]:
     """The tenant and stream of a topic's name; a `ValueError` for a name that is not one of ours."""
     pieces = topic.split(".")

@@ -48,7 +48,10 @@ class LogEntry:
 
     def header(self, name: str) -> str | None:
         """The first header of that name, as text."""
-        return next((value.decode("utf-8", "replace") for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("utf-8", "replace")
+        return None
 
     @property
     def event_id(self) -> str:

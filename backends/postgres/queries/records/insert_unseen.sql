@@ -1,4 +1,4 @@
--- Notes that a status spoke of a record that is not there.
+-- Notes that statuses spoke of records that are not there. Each argument is a column of all of them.
 INSERT INTO custody_pas.unseen (tenant, record_id, account, received_at)
-VALUES ($1, $2, $3, $4)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[])
 ON CONFLICT DO NOTHING;

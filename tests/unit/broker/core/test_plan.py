@@ -24,6 +24,7 @@ from broker.core.plan import (
     place_of,
     plan_keep,
     record_row,
+    variants,
 )
 from broker.core.ports import Answer, Progress
 from broker.core.topics import Stream, TopicPartition, topic_name
@@ -99,12 +100,18 @@ class TestLookup:
         assert found == sorted(found)
         assert len(found) == 3
 
-    def test_a_record_is_looked_up_by_its_id_and_by_its_variants(self, desk: Desk) -> None:
+    def test_a_record_is_looked_up_by_its_id(self, desk: Desk) -> None:
         record = desk.text()
-        record_id = record.envelope.record_id
-        assert record.fingerprint is not UNSET
-        wanted = lookup([desk.arrive(record)]).record_ids
-        assert wanted == {(TENANT, record_id), (TENANT, identity.variant_id(record_id, record.fingerprint))}
+        assert lookup([desk.arrive(record)]).record_ids == {(TENANT, record.envelope.record_id)}
+
+    def test_what_is_not_the_same_as_what_is_there_is_looked_up_as_a_variant(self, desk: Desk) -> None:
+        first, other = desk.text("At nine", native="wamid.1"), desk.text("At ten", native="wamid.1")
+        plan = plan_of(desk.arrive(first))
+        existing = {(TENANT, first.envelope.record_id): existing_of(plan.rows[0])}
+        batch = [desk.arrive(first), desk.arrive(other), desk.arrive(desk.text())]
+        assert other.fingerprint is not UNSET
+        assert variants(batch, existing) == {(TENANT, identity.variant_id(first.envelope.record_id, other.fingerprint))}
+        assert variants(batch, {}) == set()
 
     def test_a_status_looks_for_its_message(self, desk: Desk) -> None:
         message = desk.text()
