@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from backends.postgres.connections import ENDS_OLD_TRANSACTIONS
 from broker.core.ports import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _CONNECT_SECONDS = 10.0
-_ENDS_OLD_TRANSACTIONS = 17
 _FACTS = """
 SELECT rolsuper OR rolbypassrls AS mighty, current_setting('fsync') AS fsync,
        current_setting('full_page_writes') AS full_page_writes,
@@ -56,11 +56,7 @@ def _judged(subject: str, facts: Mapping[str, object], *, strict: bool) -> Itera
     if facts.get("verbosity") != "terse":
         message = "its own log may quote rows in the details of errors"
         yield Finding(level="warning", subject=subject, message=message, remedy="log_error_verbosity = terse")
-    if int(str(facts.get("version") or 0)) < _ENDS_OLD_TRANSACTIONS:
-        message = (
-            "can't end the transaction of a process that hangs amid a statement, so that others wait for its locks"
-        )
-        remedy = (
-            f"PostgreSQL {_ENDS_OLD_TRANSACTIONS} or later; until then let liveness probes end a process that hangs"
-        )
+    if int(str(facts.get("version") or 0)) < ENDS_OLD_TRANSACTIONS:
+        message = "can't end the transaction of a process that hangs amid a statement: others wait for its locks"
+        remedy = f"PostgreSQL {ENDS_OLD_TRANSACTIONS} or later; until then liveness probes that end what hangs"
         yield Finding(level="warning", subject=subject, message=message, remedy=remedy)

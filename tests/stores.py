@@ -48,15 +48,6 @@ def as_writer(dsn: str) -> str:
     return as_role(dsn, WRITER, PASSWORD)
 
 
-async def version_of(dsn: str) -> int:
-    """The server's major version."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        return connection.get_server_version().major
-    finally:
-        await connection.close()
-
-
 async def execute(dsn: str, statement: str, *arguments: object) -> str:
     """One statement on a connection of its own."""
     connection = await asyncpg.connect(dsn)

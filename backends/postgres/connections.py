@@ -31,7 +31,7 @@ Dsn: TypeAlias = str | Callable[[], str]
 """A `postgresql://` URL, or what gives one: asked for each new connection, so that a renewed password is found."""
 
 _CLOSE_SECONDS = 10.0
-_ENDS_OLD_TRANSACTIONS = 17
+ENDS_OLD_TRANSACTIONS = 17
 """From this version on the server can end a transaction by its age.
 
 A client that hangs after preparing a statement, or amid a COPY, is waited for without end otherwise, and keeps its
@@ -52,6 +52,11 @@ class PostgresOptions:
     connect_timeout_seconds: float = 10.0
     command_timeout_seconds: float = 60.0
     idle_seconds: float = 300.0
+
+    @property
+    def idle_milliseconds(self) -> int:
+        """As the server is told."""
+        return int(self.idle_seconds * 1000)
 
 
 class Database:
@@ -166,8 +171,8 @@ class Database:
 
     async def _limit(self, connection: Connection) -> None:
         """Lets the server end the transaction of a client that hangs, before the next statement takes a lock."""
-        if connection.get_server_version().major >= _ENDS_OLD_TRANSACTIONS:
-            await connection.execute(f"SET LOCAL transaction_timeout = {int(self._options.idle_seconds * 1000)}")
+        if connection.get_server_version().major >= ENDS_OLD_TRANSACTIONS:
+            await connection.execute(f"SET LOCAL transaction_timeout = {self._options.idle_milliseconds}")
 
     async def _start(self) -> None:
         options = self._options
@@ -181,7 +186,7 @@ class Database:
             command_timeout=options.command_timeout_seconds,
             server_settings={
                 "application_name": f"custody-{self._schema.folder}",
-                "idle_in_transaction_session_timeout": str(int(options.idle_seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(options.idle_milliseconds),
                 "jit": "off",  # compiling short statements costs more than it saves
                 # Statements look rows up by key. A plan made while a table was small would say otherwise, and stay.
                 "enable_seqscan": "off",

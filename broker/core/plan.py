@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -47,8 +46,6 @@ __all__ = [
 ]
 
 BUCKET_SECONDS = 900
-_QUARTERS, _PLACES = 1_000, 100_000
-"""So many are remembered, since each comes with every entry."""
 
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
@@ -62,12 +59,7 @@ def place_of_record(record: Record) -> tuple[TopicPartition, int]:
     if position is UNSET:
         message = f"record {record.envelope.record_id} has no place in the log"
         raise UnstorableError(message)
-    return _place(position.topic, position.partition), position.offset
-
-
-@lru_cache(_PLACES)
-def _place(topic: str, partition: int) -> TopicPartition:
-    return TopicPartition(topic, partition)
+    return TopicPartition(position.topic, position.partition), position.offset
 
 
 def log_of(batch: Sequence[Arrived]) -> str:
@@ -101,13 +93,13 @@ def lookup(batch: Sequence[Arrived]) -> Lookup:
 def variants(batch: Sequence[Arrived], existing: Mapping[tuple[str, str], Existing]) -> set[tuple[str, str]]:
     """The (tenant, record id) of what came under an id that is there already and is not the same.
 
-    A variant is there only if its original is.
+    A variant is there only if its original is, though that may have lost its fingerprint since.
     """
     ids: set[tuple[str, str]] = set()
     for arrived in batch:
         tenant, record_id = arrived.record.envelope.tenant, arrived.record.envelope.record_id
         first, fingerprint = existing.get((tenant, record_id)), arrived.record.fingerprint
-        if first is not None and fingerprint is not UNSET and first.fingerprint not in (None, fingerprint):
+        if first is not None and fingerprint is not UNSET and first.fingerprint != fingerprint:
             ids.add((tenant, identity.variant_id(record_id, fingerprint)))
     return ids
 
@@ -181,8 +173,13 @@ class _Planner:
             raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
         answer, counts = self._fresh(arrived, before)
         self.plan.answers.append(answer)
-        after = before.after(
-            arrived.event_id, keep_seq=answer.keep_seq, duplicates=counts.duplicate, redriven=counts.redriven
+        after = replace(
+            before,
+            next=offset + 1,
+            duplicates=before.duplicates + counts.duplicate,
+            redriven=before.redriven + counts.redriven,
+            keep_seq=before.keep_seq if answer.keep_seq is None else answer.keep_seq,
+            last_event_id=arrived.event_id,
         )
         self.progress[place] = self.plan.progress[place] = after
         if counts_as_accepted(place.topic):
@@ -378,12 +375,7 @@ def as_variant(record: Record, record_id: str) -> Record:
 
 def bucket_start(at: datetime) -> datetime:
     """The start of the quarter of an hour, in UTC."""
-    return _quarter(at.timestamp() // BUCKET_SECONDS)
-
-
-@lru_cache(_QUARTERS)
-def _quarter(number: float) -> datetime:
-    return datetime.fromtimestamp(number * BUCKET_SECONDS, tz=UTC)
+    return datetime.fromtimestamp(at.timestamp() // BUCKET_SECONDS * BUCKET_SECONDS, tz=UTC)
 
 
 def _tally_key(arrived: Arrived) -> TallyKey:

@@ -16,7 +16,7 @@ UNCLAIMED_TENANT = "unclaimed"
 
 _DAY_SECONDS = 86_400
 _NAMES = 100_000
-"""So many names are remembered: an installation's, each of which is taken apart with every entry."""
+"""So many names are remembered: an installation's, each of which is put together or taken apart with every entry."""
 
 
 class Stream(StrEnum):
@@ -63,18 +63,26 @@ class TopicSpec:
     retention_seconds: int | None
 
 
-@lru_cache(_NAMES)
 def topic_name(tenant: str, stream: Stream) -> str:
     """`custody.<tenant>.<stream>.v1`; a `ValueError` for a tenant name that a topic can't carry."""
+    return _name(tenant, stream)
+
+
+@lru_cache(_NAMES)
+def _name(tenant: str, stream: Stream) -> str:
     if not TENANT_PATTERN.fullmatch(tenant):
         message = f"tenant {tenant!r}: 1 to 40 of a-z, 0-9 and '-', not at the ends; for example 'acme-life'"
         raise ValueError(message)
     return f"custody.{tenant}.{stream}.v1"
 
 
-@lru_cache(_NAMES)
 def split_topic(topic: str) -> tuple[str, Stream]:
     """The tenant and stream of a topic's name; a `ValueError` for a name that is not one of ours."""
+    return _split(topic)
+
+
+@lru_cache(_NAMES)
+def _split(topic: str) -> tuple[str, Stream]:
     pieces = topic.split(".")
     if len(pieces) != 4 or pieces[0] != "custody" or pieces[3] != "v1":  # noqa: PLR2004 - the four pieces of the name
         message = f"{topic!r} is not a topic of Custody: custody.<tenant>.<stream>.v1"

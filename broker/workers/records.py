@@ -198,19 +198,8 @@ def _lost_record(lost: LostEntries, log: str, native_key: tuple[str, ...], *, ke
 
 def placed(record: Record, entry: LogEntry, log: str) -> Record:
     """The record with its place in the log."""
-    arrival = record.arrival
-    return Record(
-        envelope=record.envelope,
-        arrival=Arrival(
-            received_at=arrival.received_at,
-            delivery=arrival.delivery,
-            origin=arrival.origin,
-            deadlines=arrival.deadlines,
-            position=Position(log=log, topic=entry.topic, partition=entry.partition, offset=entry.offset),
-        ),
-        content=record.content,
-        fingerprint=record.fingerprint,
-    )
+    position = Position(log=log, topic=entry.topic, partition=entry.partition, offset=entry.offset)
+    return replace(record, arrival=replace(record.arrival, position=position))
 
 
 def _made_at(now: datetime, record_id: str) -> Arrival:

@@ -77,17 +77,14 @@ async def test_an_outage_of_the_store_leaves_liveness_green(open_wide_stage: Ope
 
 async def _red_for(stage: Stage, actor: Actor) -> Sequence[str]:
     """The partitions that liveness is red for, once it is red for one."""
-    found: Sequence[str] = ()
-
-    async def looked_at() -> bool:
-        nonlocal found
-        found = await _standing(actor)
-        return bool(found) or not await stage.pending()
-
-    while not found:
+    while not (found := await _standing(actor)):
         await stage.play()
-        await stage.until("liveness is red, or all is done", looked_at)
+        await stage.until("liveness is red, or all is done", lambda: _stands_or_done(stage, actor))
     return found
+
+
+async def _stands_or_done(stage: Stage, actor: Actor) -> bool:
+    return bool(await _standing(actor)) or not await stage.pending()
 
 
 async def _standing(actor: Actor) -> Sequence[str]:

@@ -84,20 +84,6 @@ class Progress:
     successor: str | None = None
     beside: Progress | None = field(default=None, compare=False)
 
-    def after(self, event_id: str, *, keep_seq: int | None, duplicates: int = 0, redriven: int = 0) -> Progress:
-        """Past one more entry, which may have come to a row: `keep_seq`."""
-        return Progress(
-            start=self.start,
-            next=self.next + 1,
-            duplicates=self.duplicates + duplicates,
-            redriven=self.redriven + redriven,
-            lost=self.lost,
-            keep_seq=self.keep_seq if keep_seq is None else keep_seq,
-            last_event_id=event_id,
-            successor=self.successor,
-            beside=self.beside,
-        )
-
 
 NOTHING_KEPT = Progress(start=0, next=0)
 """Of a partition that nothing was kept of yet. Entries begin at 0: what a log no longer has of them is lost."""

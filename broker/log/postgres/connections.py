@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Dsn: TypeAlias = str | Callable[[], str]
 
 
-_ENDS_OLD_TRANSACTIONS = 17
+ENDS_OLD_TRANSACTIONS = 17
 """From this version on the server can end a transaction by its age.
 
 A client that hangs after preparing a statement, or amid a COPY, is waited for without end otherwise, and keeps its
@@ -165,7 +165,7 @@ class Connections:
             finding = "the log's Postgres: fsync is off, so that it forgets what it acknowledged; set fsync = on"
             raise SettingsError([finding])
         self._recognise(identity_of(found["log_id"], made_at=found["made_at"], here=found["here"]))
-        if connection.get_server_version().major >= _ENDS_OLD_TRANSACTIONS:
+        if connection.get_server_version().major >= ENDS_OLD_TRANSACTIONS:
             await connection.execute(f"SET transaction_timeout = {self._options.transaction_milliseconds}")
 
     def _recognise(self, identity: str) -> None:

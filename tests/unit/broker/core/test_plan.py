@@ -113,6 +113,15 @@ class TestLookup:
         assert variants(batch, existing) == {(TENANT, identity.variant_id(first.envelope.record_id, other.fingerprint))}
         assert variants(batch, {}) == set()
 
+    def test_a_variant_is_looked_up_though_its_original_lost_its_fingerprint(self, desk: Desk) -> None:
+        """Else the replay of what came to a variant would not be told of."""
+        first, other = desk.text("At nine", native="wamid.1"), desk.text("At ten", native="wamid.1")
+        plan = plan_of(desk.arrive(first))
+        erased = replace(existing_of(plan.rows[0]), fingerprint=None)
+        assert other.fingerprint is not UNSET
+        variant = (TENANT, identity.variant_id(first.envelope.record_id, other.fingerprint))
+        assert variants([desk.arrive(other)], {(TENANT, first.envelope.record_id): erased}) == {variant}
+
     def test_a_status_looks_for_its_message(self, desk: Desk) -> None:
         message = desk.text()
         assert (TENANT, message.envelope.record_id) in lookup([desk.arrive(desk.status(message))]).record_ids

@@ -19,6 +19,7 @@ from broker.core.errors import (
 from broker.core.ports import NewEntry
 from broker.core.topics import TopicPartition, TopicSpec
 from broker.log.postgres import partition_of
+from broker.log.postgres.connections import ENDS_OLD_TRANSACTIONS
 from tests.unit.broker.log.conftest import LAZY, OpenLog
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ async def test_a_process_that_hangs_with_a_group_locked_is_waited_for_no_longer_
     open_log: OpenLog, admin: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """Between preparing a statement and running it: no other of the server's timeouts runs there."""
-    if admin.get_server_version().major < 17:
+    if admin.get_server_version().major < ENDS_OLD_TRANSACTIONS:
         pytest.skip("this server can't tell how old a transaction is")
     brief = replace(LAZY, timeout_seconds=1)
     hanging, log = await open_log(brief), await open_log(brief)
