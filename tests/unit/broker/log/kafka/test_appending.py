@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import TYPE_CHECKING
 
@@ -119,6 +120,7 @@ async def test_a_partition_that_takes_nothing_holds_up_no_other_and_comes_back(
     topic = await make_topic(log, partitions=1)
     await log.append(many(stuck, 1))
     await admin.delete_topics([stuck])
+    await until_refused(await logs.open(request_seconds=0.5), stuck)  # the broker answers before the topic is gone
     waiting = asyncio.gather(*(log.append(many(stuck, 2)) for _ in range(5)), return_exceptions=True)
     appended = 0
     while not waiting.done():
@@ -129,6 +131,13 @@ async def test_a_partition_that_takes_nothing_holds_up_no_other_and_comes_back(
     await make_topic(operator, tenant="stuck", partitions=1)
     await insist(lambda: log.append([entry(stuck, "key-0", "at last")]))
     assert (await everything(log, stuck))[-1] == b"at last"
+
+
+async def until_refused(log: KafkaLog, topic: str) -> None:
+    """Return once nothing can be appended to a topic any more."""
+    with contextlib.suppress(LogUnavailableError, UnknownTopicError):
+        while True:
+            await log.append(many(topic, 1))
 
 
 async def test_appends_go_on_after_an_outage_whatever_was_given_up_in_it(logs: KafkaLogs) -> None:
