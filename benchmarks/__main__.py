@@ -24,6 +24,7 @@ from benchmarks.logs import LogKind
 from benchmarks.memory import bench as memory
 from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
+from benchmarks.profile import bench as profile
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
 
@@ -50,6 +51,7 @@ class Which(StrEnum):
     MEMORY = "memory"
     MOVING = "moving"
     PHOTOS = "photos"
+    PROFILE = "profile"
     ALL = "all"
 
 
@@ -57,8 +59,8 @@ What = Annotated[
     Which,
     typer.Argument(
         help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
-        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), photos, or all of those that "
-        "need no Java."
+        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), photos, profile (what each "
+        "stage takes), or all of those that need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
@@ -144,6 +146,8 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
         yield await moving.measure(stage, entries=moving.sizes(wanted.entries), tell=tell)
     if wanted.includes(Which.PHOTOS):
         yield await photos.measure(stage, runs=wanted.runs, tell=tell)
+    if wanted.includes(Which.PROFILE):
+        yield await profile.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ T = TypeVar("T")
 ROLES = {
     "archive.worker": "benchmarks.archive.worker",
     "archive.floor": "benchmarks.archive.floor",
-    "backlog.worker": "benchmarks.backlog.worker",
     "compression.worker": "benchmarks.compression.worker",
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",

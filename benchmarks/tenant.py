@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from broker.core.identity import TenantKey
 from broker.core.registry import Account, App, Registry, Tenant
-from broker.core.topics import ACCOUNTED_STREAMS, Stream, tenant_topics, topic_name
+from broker.core.topics import ACCOUNTED_STREAMS, ARCHIVED_STREAMS, Stream, tenant_topics, topic_name
 from connectors.whatsapp_cloud.capabilities import NAME
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ ACCOUNTED_TOPICS = tuple(topic_name(TENANT, stream) for stream in ACCOUNTED_STRE
 KEPT_TOPIC = topic_name(TENANT, Stream.KEPT)
 
 _PARTITIONS = 4
-_SECRET = b"a-secret-that-opens-nothing"
+ARCHIVED_PARTITIONS = _PARTITIONS * len(ARCHIVED_STREAMS)
+SECRET = b"a-secret-that-opens-nothing"
 _OPENS_NOTHING = "none"
 
 
@@ -35,7 +36,7 @@ def registry() -> Registry:
     account = Account(
         name="claims", tenant=TENANT, app=APP, provider=NAME, id=ACCOUNT, group=WABA, token=_OPENS_NOTHING
     )
-    app = App(name=APP, provider=NAME, tenant=TENANT, app_id="1", secrets=(_SECRET,), verify_token=_OPENS_NOTHING)
+    app = App(name=APP, provider=NAME, tenant=TENANT, app_id="1", secrets=(SECRET,), verify_token=_OPENS_NOTHING)
     return Registry(
         tenants={TENANT: Tenant(name=TENANT, zone="UTC", key=key)}, apps={APP: app}, accounts={"claims": account}
     )
@@ -48,4 +49,4 @@ def topics() -> tuple[TopicSpec, ...]:
 
 def signature(body: bytes) -> bytes:
     """The value of the header that the provider sends with a body."""
-    return b"sha256=" + hmac.digest(_SECRET, body, "sha256").hex().encode()
+    return b"sha256=" + hmac.digest(SECRET, body, "sha256").hex().encode()

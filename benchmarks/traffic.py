@@ -24,6 +24,7 @@ from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from broker.core.item import Change
     from broker.core.ports import NewEntry
 
 _CUSTOMERS = 500
@@ -53,12 +54,16 @@ class Sealing:
 
     def entries(self, body: bytes) -> Sequence[NewEntry]:
         """The entries of one body, received at `AT`."""
+        return self.sealed(parse(body))
+
+    def sealed(self, changes: Sequence[Change]) -> Sequence[NewEntry]:
+        """The entries of what a body says."""
         app = self.directory.registry.apps[APP]
         delivery = SignedDelivery(
             app=app, id=new_delivery_id(self.entropy), received_at=AT, connector=CONNECTOR_VERSION
         )
         intake = take_in(
-            parse(body),
+            changes,
             delivery,
             directory=self.directory,
             capabilities=CAPABILITIES,

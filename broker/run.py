@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from broker import app
+from broker import app, collector
 from broker.core.delivery import DeliveryPolicy
 from broker.core.errors import CustodyError, RetryableError
 from broker.core.ports import Entropy
@@ -93,6 +93,7 @@ class Runner(Shared):
                 draining=self.stop.is_set,
             )
         ]
+        collector.settle()
         edge = self.settings.edge
         await self._serve(routes, port=edge.port, drain_seconds=edge.drain_seconds)
 
@@ -126,6 +127,7 @@ class Runner(Shared):
         handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
         keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         keeper.delivery.mended = keeper.mended
+        collector.settle()
         await self._watched(keeper.delivery, log, archive.GROUP, store=store)
 
     async def _media(self) -> None:

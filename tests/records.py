@@ -9,7 +9,6 @@ import base64
 import hashlib
 import random
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ from broker.core.model import (
 from broker.core.ports import Arrived, Bounds, DeadLetter, ErasurePolicy
 from broker.core.seal import Sealer, stream_of
 from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from backends.memory.tables import Dead, Gap, Named, Receipt, Target, told_by
@@ -12,6 +12,7 @@ from broker.core.ports import Progress
 from broker.core.rows import receipt_outcome
 from broker.core.standing import target_facts
 from broker.core.topics import Stream, split_topic
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from benchmarks import tenant
 from benchmarks.archive.orders import FloorOrders, FloorOutcome, WorkerOrders
 from benchmarks.archive.reference import digests
+from benchmarks.archive.workers import drain
 from benchmarks.children import outcome
 from benchmarks.digests import Digest, NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import LogAt, LogKind, Volume, ends, filled_log
-from benchmarks.machine import Spent
+from benchmarks.machine import Spent, cores
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Kind, Place, Stage
 
@@ -42,13 +43,14 @@ class Turns:
     log: LogAt
     volume: Volume
     exits: AsyncExitStack
+    processes: int = 1
     reference: Place | None = None
     wanted: Mapping[str, Digest] = field(default_factory=dict)
     notices: Mapping[str, int] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     async def worker(self) -> Sample:
-        """The archive worker."""
+        """The archive workers."""
         if self.reference is None:
             self.reference = await self.exits.enter_async_context(self.stage.fresh(Kind.RECORDS))
             sample = await self._work(self.reference)
@@ -89,10 +91,14 @@ class Turns:
             log=self.log,
             records_dsn=place.dsn,
             group=f"archive-{next(self._numbers)}",
-            entries=self.volume.entries,
         )
         async with self._publishing(self.volume.entries):
-            spent = await outcome("archive.worker", orders, Spent)
+            spent = await drain(
+                orders,
+                processes=self.processes,
+                partitions=tenant.ARCHIVED_PARTITIONS,
+                entries=self.volume.entries,
+            )
         return self._sample(spent)
 
     @asynccontextmanager
@@ -122,19 +128,35 @@ class Turns:
         )
 
 
-async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell, on: LogKind = LogKind.POSTGRES) -> Result:
-    """Drains about `entries` entries in every run."""
+async def measure(
+    stage: Stage,
+    *,
+    entries: int,
+    runs: int,
+    tell: Tell,
+    on: LogKind = LogKind.POSTGRES,
+    processes: int | None = None,
+) -> Result:
+    """Drains about `entries` entries in every run, with one worker a core unless told otherwise."""
+    processes = processes or cores()
     async with AsyncExitStack() as exits:
         tell("archive: preparing entries", 0, 0)
         log, volume = await exits.enter_async_context(filled_log(stage, on, entries))
-        turns = Turns(stage=stage, log=log, volume=volume, exits=exits)
+        turns = Turns(stage=stage, log=log, volume=volume, exits=exits, processes=processes)
         floors = {name: turns.floor(reads=reads, publishes=publishes) for name, (reads, publishes) in FLOORS.items()}
         samples = await interleaved("archive", {WORKER: turns.worker, **floors}, runs=runs, tell=tell)
     rows = {table: found[0] for table, found in turns.wanted.items()}
     size = volume.data_bytes // volume.entries
-    title = f"archive: log on {on} to store, {volume.entries:,} records of {size:,} bytes"
+    title = f"archive: log on {on} to store, {volume.entries:,} records of {size:,} bytes, {processes} workers"
     return Result(
         name="archive" if on is LogKind.POSTGRES else f"archive-{on}",
-        parameters={"entries": volume.entries, "log": on, "runs": runs, "floor_batch_rows": BATCH_ROWS, "rows": rows},
+        parameters={
+            "entries": volume.entries,
+            "log": on,
+            "runs": runs,
+            "floor_batch_rows": BATCH_ROWS,
+            "rows": rows,
+            "workers": processes,
+        },
         comparisons=[Comparison(title=title, subject=WORKER, samples=samples)],
     )

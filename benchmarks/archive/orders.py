@@ -1,4 +1,4 @@
-"""What the parent tells the processes of this benchmark."""
+"""What the parent tells the processes of this benchmark, and what it hears."""
 
 from __future__ import annotations
 
@@ -8,15 +8,30 @@ from dataclasses import dataclass, field
 from benchmarks.logs import LogAt
 from benchmarks.machine import Spent
 
+GO = "go"
+STOP = "stop"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOrders:
-    """Drain `entries` of the log into the store, as a group of its own."""
+    """Be a member of this group and own partitions; on `GO` keep what lies there, until `STOP`.
+
+    `memory_bytes`: with no more than so much of data.
+    """
 
     log: LogAt
     records_dsn: str = field(repr=False)
     group: str
-    entries: int
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReport:
+    """How many partitions a worker owns, how many entries it has kept; in the last one, what it spent from `GO` on."""
+
+    owned: int
+    kept: int
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

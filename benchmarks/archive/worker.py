@@ -1,19 +1,23 @@
-"""The subject: the archive worker as `custody run archive` puts it together, until so many entries are kept."""
+"""The subject: one archive worker as `custody run archive` puts it together, among others of its group or alone."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
 from benchmarks import tenant
-from benchmarks.archive.orders import WorkerOrders
+from benchmarks.archive.orders import GO, STOP, WorkerOrders, WorkerReport
+from benchmarks.child import Orders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
-from broker import measures
+from broker import collector, measures
 from broker.core.delivery import DeliveryPolicy
+from broker.core.ports import Subscription
 from broker.core.topics import ARCHIVED_STREAMS
 from broker.settings import Profile, TelemetrySettings, WorkerSettings
 from broker.store_settings import PostgresSettings
@@ -23,60 +27,65 @@ from broker.workers.deliver import Delivery
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from benchmarks.child import Orders
     from benchmarks.machine import Spent
     from broker.core.ports import EventLog, LogEntry, RecordStore
 
-    Count = Callable[[int], None]
+_ROOM_BYTES = 16 * 2**20
+_LOOK_SECONDS = 0.05
 
 
-class Countdown:
-    """Hands batches on, and stops the loop after the last one."""
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """A worker's handler that tells the parent how far it has come."""
 
-    def __init__(self, archive: Archive, entries: int, count: Count) -> None:
-        self.stop = asyncio.Event()
-        self._archive = archive
-        self._entries = entries
-        self._count = count
-        self._done = 0
+    archive: Archive
+    subscription: Subscription
+    orders: Orders
+    kept: int = 0
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
         """A batch."""
-        await self._archive.handle(batch)
-        self._done += len(batch)
-        self._count(self._done)
-        if self._done >= self._entries:
-            self.stop.set()
+        await self.archive.handle(batch)
+        self.kept += len(batch)
+        self.report()
 
     async def set_aside(self, entry: LogEntry, error: Exception, _attempts: int) -> None:
         """Nothing of a benchmark's is to be set aside."""
         raise RuntimeError(f"{entry.topic}[{entry.partition}] {entry.offset} was to be set aside") from error
 
+    def report(self, spent: Spent | None = None) -> None:
+        """How far it is."""
+        self.orders.answer(WorkerReport(owned=len(self.subscription.assignment), kept=self.kept, spent=spent))
+
 
 async def main(orders: Orders) -> None:
-    """Keeps what the orders say, and answers with what it took."""
-    orders.answer(await drain(await orders.next(WorkerOrders), lambda _done: None))
-
-
-async def drain(wanted: WorkerOrders, count: Count) -> Spent:
-    """Keeps what the orders say, and counts how far it has come; what it took."""
+    """Works as ordered, reports all along, and at last what it took."""
+    wanted = await orders.next(WorkerOrders)
+    if wanted.memory_bytes is not None:
+        _limit(wanted.memory_bytes)
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
     options = PostgresOptions(connections=PostgresSettings().pool_size)
     store = await PostgresRecords.open(wanted.records_dsn, clock=lambda: tenant.AT, options=options)
-    spent = await _drained(wanted, log, store, metrics, count)
+    await _work(wanted.group, log, store, metrics, orders)
     await store.close()
     await log.close()
-    return spent
 
 
-async def _drained(
-    wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, count: Count
-) -> Spent:
+def _limit(memory_bytes: int) -> None:
+    """Bounds what this process may write to privately: past it, memory is refused and the worker ends.
+
+    Source: https://man7.org/linux/man-pages/man2/getrlimit.2.html (RLIMIT_DATA since Linux 4.7), 2026-11-26.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    bytearray(_ROOM_BYTES)  # without so much room it ends here: in some callback of the loop, it would wait for ever
+
+
+async def _work(group: str, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, orders: Orders) -> None:
     registry = tenant.registry()
     archive = Archive(
         log=log,
@@ -87,20 +96,47 @@ async def _drained(
         clock=lambda: tenant.AT,
         entropy=secrets.token_bytes,
     )
-    countdown = Countdown(archive, wanted.entries, count)
-    workers = WorkerSettings()
+    subscription = await log.subscribe(group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at)
+    told, workers = Told(archive=archive, subscription=subscription, orders=orders), WorkerSettings()
     archive.delivery = Delivery(
         worker="archive",
-        subscription=await log.subscribe(
-            wanted.group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at
-        ),
-        handler=countdown.handle,
-        set_aside=countdown.set_aside,
+        subscription=subscription,
+        handler=told.handle,
+        set_aside=told.set_aside,
         policy=DeliveryPolicy(batch_entries=workers.batch_entries),
         metrics=metrics,
-        stop=countdown.stop,
+        stop=asyncio.Event(),
         idle_wait_seconds=workers.idle_wait_seconds,
     )
+    collector.settle()
+    await _hold(told)
     meter = Meter()
+    stopping = asyncio.create_task(_stop(archive.delivery, orders))
     await archive.delivery.run()
-    return meter.spent()
+    told.report(meter.spent())
+    await stopping
+
+
+async def _hold(told: Told) -> None:
+    """Takes over the partitions it is to own, and goes back to where they begin until the word is given."""
+    subscription, owned = told.subscription, frozenset[object]()
+    word = asyncio.create_task(_expect(told.orders, GO))
+    while not word.done():
+        for entry in await subscription.fetch(max_entries=1, wait_seconds=_LOOK_SECONDS):
+            subscription.seek(entry.place, entry.offset)
+        if subscription.assignment != owned:
+            owned = subscription.assignment
+            told.report()
+        await asyncio.sleep(_LOOK_SECONDS)
+    await word
+
+
+async def _stop(delivery: Delivery, orders: Orders) -> None:
+    await _expect(orders, STOP)
+    delivery.stop.set()
+
+
+async def _expect(orders: Orders, word: str) -> None:
+    found = await orders.next(str)
+    if found != word:
+        raise ValueError(f"{word} was to come, and {found} came")

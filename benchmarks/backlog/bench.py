@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.backlog.orders import BacklogOrders, BacklogOutcome
-from benchmarks.children import outcome
+from benchmarks import tenant
+from benchmarks.archive.orders import WorkerOrders
+from benchmarks.archive.workers import drain
 from benchmarks.figures import Result
 from benchmarks.logs import LogKind, filled_log
 from benchmarks.stage import Kind
@@ -15,12 +17,14 @@ from benchmarks.stage import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmarks.machine import Spent
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
 MEBIBYTE = 2**20
 MEMORY_BYTES = 256 * MEBIBYTE
 TIMES = 10
+_GROUP = "archive"
 _STEPS = 10
 
 
@@ -37,14 +41,14 @@ async def measure(
     rates: list[float] = []
     for number, size in enumerate((entries, TIMES * entries)):
         tell(f"backlog: {size:,} entries", number, 2)
-        amount, found = await _drained(stage, size, memory_bytes, on)
-        rates.append(amount / found.spent.seconds)
+        amount, spent, steps = await _drained(stage, size, memory_bytes, on)
+        rates.append(amount / spent.seconds)
         name = f"backlog of {amount:,}"
         figures[f"{name}: entries/s"] = rates[-1]
-        for tenth, rate in enumerate(step_rates(found.steps, amount // _STEPS), 1):
+        for tenth, rate in enumerate(step_rates(steps, amount // _STEPS), 1):
             figures[f"{name}: entries/s in tenth {tenth}"] = rate
-        figures[f"{name}: slowest tenth over the median tenth, in rate"] = _flatness(found.steps)
-        figures[f"{name}: peak MiB"] = found.spent.peak_memory_bytes / MEBIBYTE
+        figures[f"{name}: slowest tenth over the median tenth, in rate"] = _flatness(steps)
+        figures[f"{name}: peak MiB"] = spent.peak_memory_bytes / MEBIBYTE
     figures["rate of the large backlog over that of the small one"] = rates[1] / rates[0]
     return Result(
         name="backlog" if on is LogKind.POSTGRES else f"backlog-{on}",
@@ -53,16 +57,21 @@ async def measure(
     )
 
 
-async def _drained(stage: Stage, entries: int, memory_bytes: int, on: LogKind) -> tuple[int, BacklogOutcome]:
+async def _drained(stage: Stage, entries: int, memory_bytes: int, on: LogKind) -> tuple[int, Spent, Sequence[float]]:
+    """How many entries there were, what it took to keep them, and the seconds at which each step was done."""
     async with filled_log(stage, on, entries) as (log, volume), stage.fresh(Kind.RECORDS) as records:
-        orders = BacklogOrders(
-            log=log,
-            records_dsn=records.dsn,
-            entries=volume.entries,
-            step=volume.entries // _STEPS,
-            memory_bytes=memory_bytes,
+        orders = WorkerOrders(log=log, records_dsn=records.dsn, group=_GROUP, memory_bytes=memory_bytes)
+        step, at = volume.entries // _STEPS, [time.perf_counter()]
+
+        def told(kept: int) -> None:
+            if kept == 0:
+                at[0] = time.perf_counter()  # it does not work yet
+            at.extend([time.perf_counter()] * (kept // step - (len(at) - 1)))
+
+        spent = await drain(
+            orders, processes=1, partitions=tenant.ARCHIVED_PARTITIONS, entries=volume.entries, told=told
         )
-        return volume.entries, await outcome("backlog.worker", orders, BacklogOutcome)
+        return volume.entries, spent, [one - at[0] for one in at[1:]]
 
 
 def step_rates(steps: Sequence[float], step: int) -> list[float]:

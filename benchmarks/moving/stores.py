@@ -18,9 +18,8 @@ from backends.postgres.tables import PostgresTables
 from backends.s3.embedded import EmbeddedS3
 from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
-from benchmarks.children import outcome
+from benchmarks.archive.workers import drain
 from benchmarks.logs import LogKind, filled_log
-from benchmarks.machine import Spent
 from benchmarks.s3 import S3At, fresh_bucket, s3_server
 from benchmarks.stage import Kind, Place, Stage
 from broker.core.tables import PART_RESULTS, PARTS, Row
@@ -82,8 +81,8 @@ async def two_stores(stage: Stage, others: Others, entries: int) -> AsyncGenerat
 async def _keep(stage: Stage, records: Place, entries: int) -> int:
     """By the archive worker, from a log; how many."""
     async with filled_log(stage, LogKind.POSTGRES, entries) as (log, volume):
-        orders = WorkerOrders(log=log, records_dsn=records.dsn, group="moving", entries=volume.entries)
-        await outcome("archive.worker", orders, Spent)
+        orders = WorkerOrders(log=log, records_dsn=records.dsn, group="moving")
+        await drain(orders, processes=1, partitions=tenant.ARCHIVED_PARTITIONS, entries=volume.entries)
         return volume.entries
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from broker import app
 from broker.acts import Action, Doing
 from broker.commands import context, output
 from broker.commands.context import NotFoundError
+from broker.core.values import replace
 from broker.workers.media.scan import task_entry, tasks_of
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of what crosses, from the very dataclasses that `codec` encodes and decodes.
+"""JSON Schemas (draft 2020-12) of what crosses, from the very values that `codec` encodes and decodes.
 
 Open for readers: unknown fields are allowed, and a field with a set of words shows them as examples, never as an enum.
 Required is what no version may leave out; a field with a default may be absent in entries of older versions.
@@ -7,7 +7,6 @@ Source: https://json-schema.org/draft/2020-12 (2022-06-16).
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from datetime import datetime
@@ -27,6 +26,7 @@ from broker.core.model import (
     Record,
     UnclaimedBody,
 )
+from broker.core.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -59,7 +59,7 @@ def schemas() -> Mapping[str, Schema]:
 
 
 def schema_of(kind: type[Any]) -> Schema:
-    """The schema of a dataclass, with those it holds under `$defs`."""
+    """The schema of a kind of value, with those it holds under `$defs`."""
     classes = {one.__name__: one for one in _classes(kind)}
     _, components = msgspec.json.schema_components((kind,))
     found: dict[str, Schema] = msgspec.json.decode(msgspec.json.encode(components))  # as they will be read back
@@ -69,11 +69,11 @@ def schema_of(kind: type[Any]) -> Schema:
 
 
 def _classes(kind: type[Any]) -> Iterator[type[Any]]:
-    """A dataclass and all that it holds."""
+    """A kind of value and all that it holds."""
     yield kind
     for hint in get_type_hints(kind).values():
         for one in (hint, *get_args(hint)):
-            if dataclasses.is_dataclass(one) and isinstance(one, type):
+            if isinstance(one, type) and issubclass(one, Value):
                 yield from _classes(one)
 
 

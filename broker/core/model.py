@@ -1,17 +1,18 @@
 """What crosses the seams: records, their parts, and where they lie in the log.
 
-Plain frozen dataclasses; `codec` turns them into bytes and back. An absent field is `UNSET` and is left out of
+`codec` turns them into bytes and back. An absent field is `UNSET` and is left out of
 the encoded form, so that canonical bytes never hold a null.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+from broker.core.values import Hidden, Value
 
 SCHEMA = "custody/record/v1"
 
@@ -61,8 +62,7 @@ class IdentityKind(StrEnum):
     TEAM = "team"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
+class Party(Value, frozen=True, kw_only=True):
     """Someone who took part, by pseudonym. `role`: sender, recipient, owner, participant."""
 
     role: str
@@ -70,16 +70,14 @@ class Party:
     pseudonym: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class Relation(Value, frozen=True, kw_only=True):
     """A tie to another record, which may not be kept yet. `kind`: replies_to, reacts_to, edits, revokes, ..."""
 
     kind: str
     record_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Value, frozen=True, kw_only=True):
     """A photo, voice note or document of a record. `number` counts from 1; `size` in bytes, where announced."""
 
     number: int
@@ -88,8 +86,7 @@ class Part:
     size: int | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderObject:
+class ProviderObject(Value, frozen=True, kw_only=True):
     """A provider object that is to be erased, by target id; `part` is the part it carries."""
 
     kind: str
@@ -97,8 +94,7 @@ class ProviderObject:
     part: int | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(Value, frozen=True, kw_only=True):
     """The clear part of a record: no content, no identity, no provider id. Times are aware UTC."""
 
     record_id: str
@@ -119,8 +115,7 @@ class Envelope:
     schema: str = SCHEMA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(Value, frozen=True, kw_only=True):
     """The HTTP delivery that brought an item: a random id, the item's index in it, the connector's version."""
 
     id: str
@@ -128,16 +123,14 @@ class Delivery:
     connector: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadline:
+class Deadline(Value, frozen=True, kw_only=True):
     """Until when the provider serves a part's bytes."""
 
     part: int
     fetch_by: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Value, frozen=True, kw_only=True):
     """Where an entry lies: the log's identity, topic, partition, offset."""
 
     log: str
@@ -146,8 +139,7 @@ class Position:
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(Value, frozen=True, kw_only=True):
     """How a record came. `position` is known once the entry is read from the log."""
 
     received_at: datetime
@@ -157,72 +149,66 @@ class Arrival:
     position: Position | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlobReference:
+class BlobReference(Value, frozen=True, kw_only=True):
     """Where bytes lie that are too large for the log: their place in the blob store, size, SHA-256 and encoding."""
 
     place: str
     size: int
-    sha256: bytes = field(repr=False)
+    sha256: Hidden[bytes]
     encoding: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(Value, frozen=True, kw_only=True):
     """A record's content as bytes, so that it can be sealed without touching the envelope.
 
     On the log, `encoding` may say that `data` is a `BlobReference` to them; the record store has the bytes themselves.
     """
 
     encoding: str
-    data: bytes = field(repr=False)
+    data: Hidden[bytes]
     key_id: str | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Value, frozen=True, kw_only=True):
     """One thing that happened. `fingerprint` (32 bytes, keyed) tells a duplicate from a variant and is erasable."""
 
     envelope: Envelope
     arrival: Arrival
     content: Content
-    fingerprint: bytes | UnsetType = field(default=UNSET, repr=False)
+    fingerprint: Hidden[bytes] | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Value, frozen=True, kw_only=True):
     """A real identity: content."""
 
     kind: str
-    value: str = field(repr=False)
+    value: Hidden[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaObject:
+class MediaObject(Value, frozen=True, kw_only=True):
     """What a part's bytes are fetched by: content. `sha256` as the provider wrote it, base64 or hex."""
 
     part: int
-    object_id: str = field(repr=False)
-    url: str | UnsetType = field(default=UNSET, repr=False)
-    file_name: str | UnsetType = field(default=UNSET, repr=False)
-    sha256: str | UnsetType = field(default=UNSET, repr=False)
+    object_id: Hidden[str]
+    url: Hidden[str] | UnsetType = UNSET
+    file_name: Hidden[str] | UnsetType = UNSET
+    sha256: Hidden[str] | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemContent:
+class ItemContent(Value, frozen=True, kw_only=True):
     """The content of a record that a provider sent.
 
     `item` is the provider's own JSON, byte for byte; where it is not valid JSON, or has space around it, `item_base64`
     holds the bytes.
     """
 
-    salt: bytes = field(repr=False)
-    item: msgspec.Raw | UnsetType = field(default=UNSET, repr=False)
-    item_base64: bytes | UnsetType = field(default=UNSET, repr=False)
-    context: msgspec.Raw | UnsetType = field(default=UNSET, repr=False)
-    provider_ids: tuple[str, ...] = field(default=(), repr=False)
-    identities: tuple[Identity, ...] = field(default=(), repr=False)
-    media: tuple[MediaObject, ...] = field(default=(), repr=False)
+    salt: Hidden[bytes]
+    item: Hidden[msgspec.Raw] | UnsetType = UNSET
+    item_base64: Hidden[bytes] | UnsetType = UNSET
+    context: Hidden[msgspec.Raw] | UnsetType = UNSET
+    provider_ids: Hidden[tuple[str, ...]] = ()
+    identities: Hidden[tuple[Identity, ...]] = ()
+    media: Hidden[tuple[MediaObject, ...]] = ()
 
 
 class PartState(StrEnum):
@@ -232,8 +218,7 @@ class PartState(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartOutcome:
+class PartOutcome(Value, frozen=True, kw_only=True):
     """The result of fetching one part: the content of a `part` record.
 
     `record_id` and `fingerprint` name the delivery it was fetched for, since a variant shares its original's id.
@@ -242,14 +227,14 @@ class PartOutcome:
     """
 
     record_id: str
-    fingerprint: bytes = field(repr=False)
+    fingerprint: Hidden[bytes]
     number: int
     target_id: str
     state: str
-    salt: bytes = field(repr=False)
+    salt: Hidden[bytes]
     reason: str | UnsetType = UNSET
     size: int | UnsetType = UNSET
-    sha256: bytes | UnsetType = field(default=UNSET, repr=False)
+    sha256: Hidden[bytes] | UnsetType = UNSET
     place: str | UnsetType = UNSET
     version: str | UnsetType = UNSET
     witnessed: bool = False
@@ -268,8 +253,7 @@ class ErasureOutcome(StrEnum):
     BLOCKED = "blocked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptOutcome:
+class ReceiptOutcome(Value, frozen=True, kw_only=True):
     """The recorded outcome of one deletion command: the content of a `receipt` record.
 
     `evidence` is what the provider answered, in fixed words (status and code), never its text. `repeated` says that
@@ -281,14 +265,13 @@ class ReceiptOutcome:
     outcome: str
     evidence: str
     at: datetime
-    salt: bytes = field(repr=False)
+    salt: Hidden[bytes]
     witnessed: bool = False
     repeated: bool = False
     retry_after_seconds: float | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EraseCommand:
+class EraseCommand(Value, frozen=True, kw_only=True):
     """A deletion command, one per target and attempt. `object_id` is content."""
 
     tenant: str
@@ -296,14 +279,13 @@ class EraseCommand:
     provider: str
     target_id: str
     object_kind: str
-    object_id: str = field(repr=False)
+    object_id: Hidden[str]
     attempt: int
     commanded_at: datetime
     part_record_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchTask:
+class FetchTask(Value, frozen=True, kw_only=True):
     """A part still to be fetched, durable in the log. `media` is content; `fetch_by` is the provider's deadline.
 
     `not_before` is when it is to be tried again, of a task that stood aside for others.
@@ -314,7 +296,7 @@ class FetchTask:
     provider: str
     conversation: str
     record_id: str
-    fingerprint: bytes = field(repr=False)
+    fingerprint: Hidden[bytes]
     target_id: str
     media: MediaObject
     mime: str
@@ -324,8 +306,7 @@ class FetchTask:
     not_before: datetime | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptNotice:
+class KeptNotice(Value, frozen=True, kw_only=True):
     """Says that record X is in the PAS, with its digest and place. `variant_of` names the original of a variant."""
 
     record_id: str
@@ -341,8 +322,7 @@ class KeptNotice:
     variant_of: str | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnclaimedBody:
+class UnclaimedBody(Value, frozen=True, kw_only=True):
     """A signed body (one change of it) for an account nobody registered: kept raw until someone does.
 
     Its bytes are in `body`, or, where they are too large for the log, in the blob store.
@@ -354,5 +334,5 @@ class UnclaimedBody:
     account_group: str | UnsetType = UNSET
     received_at: datetime
     delivery: Delivery
-    body: bytes | UnsetType = field(default=UNSET, repr=False)
+    body: Hidden[bytes] | UnsetType = UNSET
     blob: BlobReference | UnsetType = UNSET

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
@@ -21,6 +21,7 @@ from broker.core.model import BlobReference, Content, Record, UnclaimedBody
 from broker.core.ports import BlobStore, Entropy, NewEntry, OpenBlobs
 from broker.core.seal import entry_of
 from broker.core.topics import UNCLAIMED_TENANT
+from broker.core.values import replace
 
 HEADROOM_BYTES = 4_096
 """What an entry leaves free of the log's limit: a dead letter has reasons in its headers, and a redrive names it."""

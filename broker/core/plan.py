@@ -5,9 +5,10 @@ A store looks up `lookup(batch)`, asks `plan_keep` what to write, and writes it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from msgspec import UNSET
 
@@ -17,14 +18,15 @@ from broker.core.model import Kind, PartOutcome, ReceiptOutcome, Record, Relatio
 from broker.core.planned import DeadKey, DeadRow, Existing, KeepPlan, Lookup, PartRow, RecordRow, TallyKey, TargetRow
 from broker.core.ports import NOTHING_KEPT, Answer, DeadLetter, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
+from broker.core.values import Value, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from broker.core.ports import Arrived
 
 __all__ = [
-    "BUCKET_SECONDS",
+    "BUCKET_MINUTES",
     "DeadKey",
     "DeadRow",
     "Existing",
@@ -45,7 +47,7 @@ __all__ = [
     "variants",
 ]
 
-BUCKET_SECONDS = 900
+BUCKET_MINUTES = 15
 
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
@@ -132,14 +134,13 @@ def plan_keep(
     `existing` is by (tenant, record id), of `lookup` and of `variants`. `open_dead` are the dead letters of
     `lookup` that are not settled.
     """
-    planner = _Planner(progress=dict(progress), existing=dict(existing), open_dead=set(open_dead), now=now)
+    planner = _Planner(progress=progress, existing=existing, open_dead=set(open_dead), now=now)
     for arrived in batch:
         planner.add(arrived)
-    return planner.plan
+    return planner.done()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counts:
+class _Counts(Value, frozen=True, kw_only=True):
     """How an entry counts: with an `outcome` of its own or not, as a `duplicate`, as `redriven`.
 
     A redriven entry was accepted before. Where its dead letter was settled already, it counts only if it comes to a row
@@ -152,38 +153,90 @@ class _Counts:
 
 
 @dataclass(slots=True, kw_only=True)
+class _Standing:
+    """How far a partition is, amid the batch; `before` is how far it was."""
+
+    before: Progress
+    next: int
+    keep_seq: int
+    duplicates: int
+    redriven: int
+    last_event_id: str
+
+    @classmethod
+    def at(cls, before: Progress) -> Self:
+        return cls(
+            before=before,
+            next=before.next,
+            keep_seq=before.keep_seq,
+            duplicates=before.duplicates,
+            redriven=before.redriven,
+            last_event_id=before.last_event_id,
+        )
+
+    def move(self, arrived: Arrived, counts: _Counts) -> None:
+        """Past the entry at `next`."""
+        self.next += 1
+        self.duplicates += counts.duplicate
+        self.redriven += counts.redriven
+        self.last_event_id = arrived.event_id
+
+    def progress(self) -> Progress:
+        return replace(
+            self.before,
+            next=self.next,
+            keep_seq=self.keep_seq,
+            duplicates=self.duplicates,
+            redriven=self.redriven,
+            last_event_id=self.last_event_id,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
 class _Planner:
-    progress: dict[TopicPartition, Progress]
-    existing: dict[tuple[str, str], Existing]
+    progress: Mapping[TopicPartition, Progress]
+    existing: Mapping[tuple[str, str], Existing]
     open_dead: set[DeadKey]
     now: datetime
     plan: KeepPlan = field(default_factory=KeepPlan)
+    _standings: dict[TopicPartition, _Standing] = field(default_factory=dict)
+    _rows: dict[tuple[str, str], RecordRow] = field(default_factory=dict)
+    """By (tenant, record id): those of this batch."""
+
+    def done(self) -> KeepPlan:
+        """The plan, with the progress of the partitions that moved."""
+        moved = ((place, one) for place, one in self._standings.items() if one.next > one.before.next)
+        self.plan.progress = {place: one.progress() for place, one in moved}
+        return self.plan
 
     def add(self, arrived: Arrived) -> None:
         place, offset = place_of(arrived)
-        before = self.progress.get(place, NOTHING_KEPT)
-        if offset < before.next:
+        standing = self._standing(place)
+        if offset < standing.next:
             self.plan.answers.append(self._replayed(arrived))
             return
-        if before.successor is not None:
+        if standing.before.successor is not None:
             raise LogChangedError(
                 f"{place.topic}[{place.partition}]: another log has taken this one's place; nothing more is kept of it"
             )
-        if offset > before.next:
-            raise OffsetGapError(topic=place.topic, partition=place.partition, expected=before.next, found=offset)
-        answer, counts = self._fresh(arrived, before)
+        if offset > standing.next:
+            raise OffsetGapError(topic=place.topic, partition=place.partition, expected=standing.next, found=offset)
+        answer, counts = self._fresh(arrived, standing)
         self.plan.answers.append(answer)
-        after = replace(
-            before,
-            next=offset + 1,
-            duplicates=before.duplicates + counts.duplicate,
-            redriven=before.redriven + counts.redriven,
-            keep_seq=before.keep_seq if answer.keep_seq is None else answer.keep_seq,
-            last_event_id=arrived.event_id,
-        )
-        self.progress[place] = self.plan.progress[place] = after
+        standing.move(arrived, counts)
         if counts_as_accepted(place.topic):
             self._tally(arrived, counts)
+
+    def _standing(self, place: TopicPartition) -> _Standing:
+        found = self._standings.get(place)
+        if found is None:
+            found = self._standings[place] = _Standing.at(self.progress.get(place, NOTHING_KEPT))
+        return found
+
+    def _known(self, tenant: str, record_id: str) -> Existing | None:
+        """A record that is in the store, or comes there with this batch."""
+        row = self._rows.get((tenant, record_id))
+        return self.existing.get((tenant, record_id)) if row is None else existing_row(row)
 
     def _tally(self, arrived: Arrived, counts: _Counts) -> None:
         key = _tally_key(arrived)
@@ -196,7 +249,7 @@ class _Planner:
         """Below progress: if the row born of this very entry is there, its answer again, so that `kept` goes out."""
         envelope = arrived.record.envelope
         for record_id in _own_ids(arrived.record):
-            row = self.existing.get((envelope.tenant, record_id))
+            row = self._known(envelope.tenant, record_id)
             if row is not None and row.position == arrived.record.arrival.position:
                 return Answer(
                     outcome="variant" if row.variant_of else "stored",
@@ -208,11 +261,11 @@ class _Planner:
                 )
         return Answer(outcome="replayed", record_id=envelope.record_id)
 
-    def _fresh(self, arrived: Arrived, before: Progress) -> tuple[Answer, _Counts]:
+    def _fresh(self, arrived: Arrived, standing: _Standing) -> tuple[Answer, _Counts]:
         """The answer for an entry at progress, and how it counts."""
         if arrived.dead is not None:
             first = arrived.redrive_of is None
-            return self._set_aside(arrived, arrived.dead, before), _Counts(outcome=first, redriven=not first)
+            return self._set_aside(arrived, arrived.dead, standing), _Counts(outcome=first, redriven=not first)
         tried_again = arrived.redrive_of is not None
         settles = tried_again and self._settle(arrived)
         record_id, variant_of = self._classify(arrived.record)
@@ -220,7 +273,7 @@ class _Planner:
             duplicate = Answer(outcome="duplicate", record_id=arrived.record.envelope.record_id)
             counted = settles or not tried_again
             return duplicate, _Counts(outcome=counted, duplicate=counted, redriven=tried_again)
-        row = self._row(arrived, record_id, variant_of, before, worker_made=False)
+        row = self._row(arrived, record_id, variant_of, standing, worker_made=False)
         self._follow(arrived, row)
         return _answer(row, "variant" if variant_of else "stored"), _Counts(outcome=True, redriven=settles)
 
@@ -232,7 +285,7 @@ class _Planner:
         self.plan.settled.append(arrived.redrive_of)
         return True
 
-    def _set_aside(self, arrived: Arrived, letter: DeadLetter, before: Progress) -> Answer:
+    def _set_aside(self, arrived: Arrived, letter: DeadLetter, standing: _Standing) -> Answer:
         envelope = arrived.record.envelope
         if arrived.redrive_of is not None:
             row = DeadRow(
@@ -240,7 +293,7 @@ class _Planner:
             )
             self.plan.retried.append(row)
             return Answer(outcome="dead", record_id=envelope.record_id)
-        gap = self._row(arrived, envelope.record_id, None, before, worker_made=True)
+        gap = self._row(arrived, envelope.record_id, None, standing, worker_made=True)
         self.plan.dead.append(
             DeadRow(tenant=envelope.tenant, key=place_of(arrived), gap_record_id=envelope.record_id, letter=letter)
         )
@@ -251,17 +304,17 @@ class _Planner:
     def _classify(self, record: Record) -> tuple[str | None, str | None]:
         """(row id, original's id): a new row, a variant's row, or (None, None) for a duplicate."""
         envelope = record.envelope
-        first = self.existing.get((envelope.tenant, envelope.record_id))
+        first = self._known(envelope.tenant, envelope.record_id)
         if first is None:
             return envelope.record_id, None
         if UNSET is record.fingerprint or first.fingerprint in (None, record.fingerprint):
             return None, None
         variant = identity.variant_id(envelope.record_id, record.fingerprint)
-        known = (envelope.tenant, variant) in self.existing
-        return (None, None) if known else (variant, envelope.record_id)
+        known = self._known(envelope.tenant, variant)
+        return (variant, envelope.record_id) if known is None else (None, None)
 
     def _row(
-        self, arrived: Arrived, record_id: str, variant_of: str | None, before: Progress, *, worker_made: bool
+        self, arrived: Arrived, record_id: str, variant_of: str | None, standing: _Standing, *, worker_made: bool
     ) -> RecordRow:
         record = arrived.record if variant_of is None else as_variant(arrived.record, record_id)
         row = record_row(
@@ -269,11 +322,12 @@ class _Planner:
             record_id=record_id,
             variant_of=variant_of,
             worker_made=worker_made,
-            keep_seq=before.keep_seq + 1,
+            keep_seq=standing.keep_seq + 1,
             kept_at=self.now,
         )
+        standing.keep_seq = row.keep_seq
         self.plan.rows.append(row)
-        self.existing[record.envelope.tenant, record_id] = existing_row(row)
+        self._rows[record.envelope.tenant, record_id] = row
         return row
 
     def _follow(self, arrived: Arrived, row: RecordRow) -> None:
@@ -293,7 +347,7 @@ class _Planner:
     def _unseen(self, record: Record) -> None:
         tenant = record.envelope.tenant
         self.plan.unseen.update(
-            (tenant, one.record_id) for one in record.envelope.relations if (tenant, one.record_id) not in self.existing
+            (tenant, one.record_id) for one in record.envelope.relations if self._known(tenant, one.record_id) is None
         )
 
     def _name_objects(self, arrived: Arrived, row: RecordRow) -> None:
@@ -375,7 +429,8 @@ def as_variant(record: Record, record_id: str) -> Record:
 
 def bucket_start(at: datetime) -> datetime:
     """The start of the quarter of an hour, in UTC."""
-    return datetime.fromtimestamp(at.timestamp() // BUCKET_SECONDS * BUCKET_SECONDS, tz=UTC)
+    at = at.astimezone(UTC)
+    return at.replace(minute=at.minute // BUCKET_MINUTES * BUCKET_MINUTES, second=0, microsecond=0)
 
 
 def _tally_key(arrived: Arrived) -> TallyKey:

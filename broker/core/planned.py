@@ -9,17 +9,17 @@ from datetime import datetime
 from broker.core.model import PartOutcome, Position, ReceiptOutcome, Record
 from broker.core.ports import Answer, DeadLetter, ErasurePolicy, Progress
 from broker.core.topics import TopicPartition
+from broker.core.values import Hidden, Value
 
 DeadKey = tuple[TopicPartition, int]
 TallyKey = tuple[str, str, datetime]
 """Tenant, account, start of the quarter of an hour."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Existing:
+class Existing(Value, frozen=True, kw_only=True):
     """A record row that is in the store already."""
 
-    fingerprint: bytes | None = field(repr=False)
+    fingerprint: Hidden[bytes | None]
     position: Position | None
     record_digest: str
     keep_seq: int
@@ -27,8 +27,7 @@ class Existing:
     variant_of: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordRow:
+class RecordRow(Value, frozen=True, kw_only=True):
     """A record row to insert. `worker_made` rows (gaps for dead letters) stand outside the account's `kept`."""
 
     record_id: str
@@ -36,16 +35,15 @@ class RecordRow:
     stream: str
     worker_made: bool
     record: Record
-    envelope: bytes = field(repr=False)
-    arrival: bytes = field(repr=False)
+    envelope: Hidden[bytes]
+    arrival: Hidden[bytes]
     record_digest: bytes
     arrival_digest: bytes
     keep_seq: int
     kept_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartRow:
+class PartRow(Value, frozen=True, kw_only=True):
     """A part that a row names. `origin_id` and `fingerprint` are what its fetch result will be addressed to."""
 
     tenant: str
@@ -54,12 +52,11 @@ class PartRow:
     media_kind: str
     mime: str
     origin_id: str
-    fingerprint: bytes = field(repr=False)
+    fingerprint: Hidden[bytes]
     target_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetRow:
+class TargetRow(Value, frozen=True, kw_only=True):
     """A provider object that is to be erased."""
 
     tenant: str
@@ -68,12 +65,11 @@ class TargetRow:
     provider: str
     conversation: str
     object_kind: str
-    object_id: str = field(repr=False)
+    object_id: Hidden[str]
     policy: ErasurePolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadRow:
+class DeadRow(Value, frozen=True, kw_only=True):
     """An entry set aside, with the gap record that stands in for it."""
 
     tenant: str

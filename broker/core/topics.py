@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from broker.core.values import Value
+
 TENANT_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 UNCLAIMED_TENANT = "unclaimed"
 """Reserved: bodies for accounts that nobody has registered yet lie under this name."""
@@ -46,8 +48,7 @@ KEEP_FOREVER_STREAMS = frozenset({Stream.DEAD, Stream.BODIES, Stream.FETCHES})
 """Kept until settled, not for a time."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TopicPartition:
+class TopicPartition(Value, frozen=True, order=True):
     """One partition of one topic."""
 
     topic: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

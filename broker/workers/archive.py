@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from broker.core.ports import (
 from broker.core.registry import Registry
 from broker.core.seal import event_headers
 from broker.core.topics import ACCOUNTED_STREAMS, Stream, TopicPartition, split_topic, topic_name
+from broker.core.values import replace
 from broker.workers.dead import DeadStream
 from broker.workers.deliver import Delivery
 from broker.workers.records import gap_record, placed
@@ -81,7 +82,7 @@ class Archive:
         arrived: list[Arrived] = []
         unpacked_bytes = 0
         for entry in batch:
-            one = self._arrived(entry)
+            one = self.arrived(entry)
             reference = parcels.reference_of(one.record.content)
             if reference is not None:
                 if arrived and unpacked_bytes + reference.size > self.most_unpacked_bytes:
@@ -199,7 +200,8 @@ class Archive:
             raise error
         self.delivery.stop_partition(place, error)
 
-    def _arrived(self, entry: LogEntry) -> Arrived:
+    def arrived(self, entry: LogEntry) -> Arrived:
+        """An entry, decoded, as the store takes it. `MalformedEntryError`: it is no record, or another tenant's."""
         record = placed(codec.decode_record(entry.value), entry, self.log.identity)
         tenant = self._tenant(entry)
         if record.envelope.tenant != tenant.name:

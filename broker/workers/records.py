@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
@@ -23,6 +23,7 @@ from broker.core.model import (
     Relation,
 )
 from broker.core.topics import split_topic
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 from broker.core.errors import FatalError, LogUnavailableError, TooLargeError
 from broker.core.ports import Bounds, NewEntry
 from broker.core.topics import Stream, TopicPartition, TopicSpec, tenant_topics
+from broker.core.values import replace
 from tests.contract.event_log_kit import (
     LogFactory,
     by_partition,

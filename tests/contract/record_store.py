@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -18,6 +17,7 @@ from broker.core.model import Content, Kind
 from broker.core.ports import Progress
 from broker.core.seals import broken_seals
 from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.values import replace
 from tests.records import LOG, TENANT, Desk
 
 if TYPE_CHECKING:

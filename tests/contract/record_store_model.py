@@ -7,7 +7,6 @@ another one's place, or loses entries. `Desk` makes the entries, one clock serve
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from broker.core.account import draw, of_bucket
 from broker.core.erasure import LossReason
 from broker.core.model import ErasureOutcome
 from broker.core.ports import Adoption, Loss
+from broker.core.values import replace
 from broker.workers.records import loss_record
 from tests.contract import record_store_reads as reads
 from tests.contract.record_store_scene import LOGS, TENANTS, Scene, Way

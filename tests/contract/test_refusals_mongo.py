@@ -6,7 +6,6 @@ import asyncio
 import gc
 import traceback
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from backends.mongo.records import MongoRecords
 from backends.mongo.roles import WRITER as WRITERS
 from broker.core.account import draw
 from broker.core.errors import CustodyError, SchemaError, SettingsError, StoreUnavailableError, UnstorableError
+from broker.core.values import replace
 from tests.mongo_servers import PASSWORD, WRITER, as_login, as_writer, database_of, private_mongo
 from tests.mongo_stores import DRIVERS, administered, mongo_database
 from tests.records import LOG, TENANT, Desk, Time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import traceback
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -26,6 +25,7 @@ from broker.core.errors import (
     StoreUnavailableError,
     UnstorableError,
 )
+from broker.core.values import replace
 from tests.contract.blob_store import pieces
 from tests.records import LOG, TENANT, Desk, Time
 from tests.stores import as_writer, execute, fetch, store_database, until_kept

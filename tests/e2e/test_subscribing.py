@@ -11,7 +11,6 @@ import shlex
 import shutil
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from broker.core import codec, identity
 from broker.core.ports import Answer, DeadLetter, LogEntry, NewEntry
 from broker.core.seal import entry_of
 from broker.core.topics import tenant_topics
+from broker.core.values import replace
 from broker.workers.archive import dead_entry, kept_entry, redriven_entry
 from tests.contract.blob_store import pieces
 from tests.records import ACCOUNT, NOON, PROVIDER, Desk

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from broker.core.topics import TopicPartition, TopicSpec
+from broker.core.values import Hidden, Value
 
 _FRAME_BYTES = 10
 """Of a length or a number that a log writes beside what it stands for, at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEntry:
+class NewEntry(Value, frozen=True, kw_only=True):
     """An entry to append. The key chooses the partition; keys and headers never carry content."""
 
     topic: str
     key: bytes
     headers: tuple[tuple[str, bytes], ...]
-    value: bytes = field(repr=False)
+    value: Hidden[bytes]
 
     @property
     def size(self) -> int:
@@ -29,8 +29,7 @@ class NewEntry:
         return len(self.key) + len(self.value) + framed + 8 * _FRAME_BYTES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
+class LogEntry(Value, frozen=True, kw_only=True):
     """An entry as read. `appended_at` is the log's clock."""
 
     topic: str
@@ -38,7 +37,7 @@ class LogEntry:
     offset: int
     key: bytes
     headers: tuple[tuple[str, bytes], ...]
-    value: bytes = field(repr=False)
+    value: Hidden[bytes]
     appended_at: datetime
 
     @property

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from broker.core.model import EraseCommand, Record
 from broker.core.topics import TopicPartition
+from broker.core.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErasurePolicy:
+class ErasurePolicy(Value, frozen=True, kw_only=True):
     """When the targets of one record may be erased, and until when the provider keeps what can't be.
 
     `not_before`: the provider's minimum age. `erase_after_seconds`: after the keep. `expires_at`: the provider's own
@@ -23,8 +23,7 @@ class ErasurePolicy:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
+class DeadLetter(Value, frozen=True, kw_only=True):
     """Why an entry was set aside: a stable code, how often it was tried, when."""
 
     code: str
@@ -32,8 +31,7 @@ class DeadLetter:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class Arrived(Value, frozen=True, kw_only=True):
     """A log entry, decoded, for the store to keep.
 
     `record.arrival.position` is set. `dead` marks a gap record that stands in for an entry set aside. `redrive_of`
@@ -47,8 +45,7 @@ class Arrived:
     redrive_of: tuple[TopicPartition, int] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Value, frozen=True, kw_only=True):
     """What became of one entry: `stored`, `variant`, `duplicate`, `replayed`, `dead`.
 
     `stored` and `variant` have the digest and the place of the row; a replay whose own row is there says `stored`

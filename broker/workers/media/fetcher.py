@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from broker.core.model import FetchTask, PartOutcome, PartState
 from broker.core.ports import Clock, EventLog, Subscription
 from broker.core.seal import entry_of
 from broker.core.topics import TopicPartition
+from broker.core.values import replace
 from broker.workers.deliver import Pulse, wait_for
 from broker.workers.halt import forget_others, halt, halt_each
 from broker.workers.media.agenda import Agenda, Job

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +14,7 @@ from broker.core.model import FetchTask, MediaObject
 from broker.core.ports import EventLog, NewEntry, OpenBlobs
 from broker.core.seal import event_headers
 from broker.core.topics import Stream, topic_name
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

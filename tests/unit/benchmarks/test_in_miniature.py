@@ -25,6 +25,7 @@ from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
 from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
+from benchmarks.profile import bench as profile
 from benchmarks.rounds import silent
 from benchmarks.stage import Kind
 from tests.kafka_servers import missing_for_local_kafka
@@ -113,6 +114,23 @@ async def test_the_edge_s_floor_appends_the_very_entries_that_the_edge_appends(s
     assert counts_of(one) == {(("requests", 40), ("items", 40))}
     assert counts_of(ten) == {(("requests", 5), ("items", 50))}
     assert one.floors == ("floor",)
+
+
+async def test_a_profile_has_every_stage(stage: Stage) -> None:
+    result = await profile.measure(stage, entries=ENTRIES, tell=silent)
+
+    assert {name.split(", ")[0] for name in result.figures} == {
+        *(f"archive: {one}" for one in profile.ARCHIVE),
+        *(f"edge: {one}" for one in profile.EDGE),
+    }
+    assert all(value > 0 for name, value in result.figures.items() if name.endswith("own us"))
+
+
+async def test_several_workers_share_the_partitions(stage: Stage) -> None:
+    # Every run is held against the rows of the first one, which two workers wrote, and the floors' against them.
+    result = await archive.measure(stage, entries=ENTRIES, runs=1, tell=silent, processes=2)
+
+    assert result.parameters["workers"] == 2
 
 
 async def test_a_backlog_is_drained_within_a_limit_that_the_kernel_enforces(stage: Stage) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import pytest
@@ -18,6 +17,7 @@ from broker.core.metrics import CounterName, GaugeName
 from broker.core.ports import LogEntry
 from broker.core.seal import entry_of
 from broker.core.tracing import TRACEPARENT, NoTracing, traced
+from broker.core.values import replace
 from broker.http import Liveness
 from broker.measures import COUNTERS, GAUGES, metrics
 from broker.settings import Profile, TelemetrySettings

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import msgspec
 import pytest
-from msgspec import UNSET, UnsetType
+from msgspec import NODEFAULT, UNSET, UnsetType
 
 from broker.contract import files, shapes
 from broker.contract.compatibility import breaks
 from broker.contract.words import FIELDS
 from broker.core.model import KeptNotice
+from broker.core.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -238,11 +239,11 @@ CODE: dict[str, tuple[Callable[[dict[str, Any]], Change], tuple[str, ...]]] = {
         ("kept.json: keep_seq: was always there, and may be absent now",),
     ),
     "a number becomes text": (
-        lambda fields: fields.update(keep_seq=(str, dataclasses.MISSING)),
+        lambda fields: fields.update(keep_seq=(str, NODEFAULT)),
         ("kept.json: keep_seq type: was 'integer' and is 'string'",),
     ),
     "a new field without a default": (
-        lambda fields: fields.update(mood=(str, dataclasses.MISSING)),
+        lambda fields: fields.update(mood=(str, NODEFAULT)),
         ("kept.json: mood: required, and entries written before need not have it",),
     ),
     "a new field with a default": (lambda fields: fields.update(mood=(str, "sunny")), ()),
@@ -255,11 +256,12 @@ def test_a_change_of_the_code_is_judged(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], Change], said: tuple[str, ...]
 ) -> None:
     hints = get_type_hints(KeptNotice)
-    fields = {one.name: (hints[one.name], one.default) for one in dataclasses.fields(KeptNotice)}
+    fields = {one.name: (hints[one.name], one.default) for one in msgspec.structs.fields(KeptNotice)}
     change(fields)
-    changed = dataclasses.make_dataclass(
+    changed = msgspec.defstruct(
         "KeptNotice",
-        [(name, hint, dataclasses.field(default=default)) for name, (hint, default) in fields.items()],
+        [(name, hint, msgspec.field(default=default)) for name, (hint, default) in fields.items()],
+        bases=(Value,),
         kw_only=True,
     )
     words = dict.fromkeys(fields, "words")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from broker.core.model import EraseCommand, FetchTask, KeptNotice, UnclaimedBody
 from broker.core.ports import LogEntry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, split_topic
+from broker.core.values import replace
 from broker.workers.archive import redriven_entry
 from tests.contract_reader import ContractReader
 from tests.records import ACCOUNT, NOON, PROVIDER, Desk
@@ -61,7 +61,7 @@ def changed(entry: NewEntry, header: str, text: str | None) -> NewEntry:
     headers = {name: value for name, value in entry.headers if name != header}
     if text is not None:
         headers[header] = text.encode()
-    return dataclasses.replace(entry, headers=tuple(headers.items()))
+    return replace(entry, headers=tuple(headers.items()))
 
 
 def test_there_is_a_channel_and_a_sample_of_each_stream_that_carries_anything() -> None:
@@ -108,11 +108,11 @@ def test_what_is_not_as_the_contract_says_is_found() -> None:
         {"record_id": None},
     )
     for change in changes:
-        assert problems(dataclasses.replace(entry, value=json.dumps(value | change).encode())) != []
+        assert problems(replace(entry, value=json.dumps(value | change).encode())) != []
     assert problems(changed(entry, "ce_id", None)) != []
     assert problems(changed(entry, "ce_time", "noon")) != []
-    assert problems(dataclasses.replace(entry, topic="custody.acme.other.v1")) != []
-    assert problems(dataclasses.replace(entry, key=b"another")) == ["kept: the key is not the conversation"]
+    assert problems(replace(entry, topic="custody.acme.other.v1")) != []
+    assert problems(replace(entry, key=b"another")) == ["kept: the key is not the conversation"]
 
 
 def test_a_reader_passes_over_what_it_does_not_know() -> None:
@@ -120,7 +120,7 @@ def test_a_reader_passes_over_what_it_does_not_know() -> None:
     value = json.loads(entry.value)
     value["envelope"] |= {"kind": "of tomorrow", "mood": "sunny"}
     value["also"] = 1
-    assert problems(dataclasses.replace(changed(entry, "ce_new", "1"), value=json.dumps(value).encode())) == []
+    assert problems(replace(changed(entry, "ce_new", "1"), value=json.dumps(value).encode())) == []
 
 
 @each_entry

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -32,6 +31,7 @@ from broker.core.parcels import Packer
 from broker.core.ports import Capabilities, NewEntry
 from broker.core.registry import Account, App, Posture, Registry, Tenant
 from broker.core.topics import unclaimed_topic
+from broker.core.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from broker.core.model import Delivery, Party, UnclaimedBody
 from broker.core.parcels import HEADROOM_BYTES, Packer
 from broker.core.ports import DeadLetter, LogEntry, NewEntry
 from broker.core.seal import entry_of
+from broker.core.values import replace
 from broker.workers.archive import dead_entry, redriven_entry
 from tests.records import Desk
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from broker.core.plan import (
 )
 from broker.core.ports import Answer, Progress
 from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.values import replace
 from tests.records import NOON, TENANT, Desk, target_of, where
 
 if TYPE_CHECKING:

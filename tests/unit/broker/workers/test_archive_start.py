@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from broker.core.ports import Adoption
 from broker.core.registry import Registry
 from broker.core.seal import entry_of
 from broker.core.topics import Stream, TopicPartition, TopicSpec, topic_name
+from broker.core.values import replace
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.workers.archive import GROUP, Archive
 from tests.kept import both

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +22,7 @@ from broker.core.model import Record, UnclaimedBody
 from broker.core.ports import Bounds, LogEntry, NewEntry
 from broker.core.registry import Account, App, Registry, Tenant
 from broker.core.topics import TopicPartition, unclaimed_topic
+from broker.core.values import replace
 from broker.workers.claim import Claim
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES
 from connectors.whatsapp_cloud.parse import parse

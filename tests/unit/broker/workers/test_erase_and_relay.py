@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from broker.core.model import EraseCommand, ErasureOutcome, ReceiptOutcome
 from broker.core.ports import Bounds, ClaimedTarget, DeadLetter, EraseAnswer, LogEntry, NewEntry
 from broker.core.registry import Account, Registry, Tenant
 from broker.core.topics import TopicPartition
+from broker.core.values import replace
 from broker.workers.archive import dead_entry, redrive_of, redriven_entry
 from broker.workers.erase import Erase
 from broker.workers.relay import command_entry

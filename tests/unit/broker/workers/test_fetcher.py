@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +14,7 @@ from broker.core.metrics import NoMetrics
 from broker.core.model import FetchTask, MediaObject, PartOutcome, PartState
 from broker.core.registry import Registry, Tenant
 from broker.core.topics import Stream, TopicPartition, split_topic, topic_name
+from broker.core.values import replace
 from broker.workers.media.fetcher import Fetcher
 from tests.scripted_log import ScriptedSubscription, entry
 

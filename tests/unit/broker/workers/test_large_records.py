@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +27,7 @@ from broker.core.model import FetchTask
 from broker.core.ports import Bounds, Capabilities, LogEntry, NewEntry
 from broker.core.registry import Registry, Tenant
 from broker.core.topics import Stream, TopicPartition, topic_name
+from broker.core.values import replace
 from broker.workers.archive import Archive, redriven_entry
 from broker.workers.media.scan import MediaScan
 from tests.records import LOG, PROVIDER, TENANT, Desk

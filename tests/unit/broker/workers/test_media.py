@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from broker.core.model import FetchTask, MediaObject
 from broker.core.ports import BlobInfo, Capabilities, OpenPart
 from broker.core.registry import Account, Registry
 from broker.core.topics import TopicPartition
+from broker.core.values import replace
 from broker.workers.media import Agenda, Fetching
 from broker.workers.media.agenda import Job
 from broker.workers.witness import Witness

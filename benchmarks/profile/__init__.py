@@ -1,0 +1,1 @@
+"""Where the microseconds of a record go, stage by stage."""
