@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from benchmarks.child import Orders
     from benchmarks.machine import Spent
-    from broker.core.ports import EventLog, LogEntry, RecordStore
+    from broker.core.ports import Clock, EventLog, LogEntry, RecordStore
 
     Count = Callable[[int], None]
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Countdown:
     """Hands batches on, and stops the loop after the last one."""
 
-    def __init__(self, archive: Archive, entries: int, count: Count) -> None:
-        self.stop = asyncio.Event()
+    def __init__(self, archive: Archive, entries: int, count: Count, stop: asyncio.Event) -> None:
+        self.stop = stop
         self._archive = archive
         self._entries = entries
         self._count = count
@@ -60,38 +60,47 @@ async def main(orders: Orders) -> None:
     orders.answer(await drain(await orders.next(WorkerOrders), lambda _done: None))
 
 
-async def drain(wanted: WorkerOrders, count: Count) -> Spent:
-    """Keeps what the orders say, and counts how far it has come; what it took."""
+async def drain(
+    wanted: WorkerOrders, count: Count, *, clock: Clock = lambda: tenant.AT, stop: asyncio.Event | None = None
+) -> Spent:
+    """Keeps what the orders say unless it is stopped before, and counts how far it has come; what it took."""
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
     options = PostgresOptions(connections=PostgresSettings().pool_size)
-    store = await PostgresRecords.open(wanted.records_dsn, clock=lambda: tenant.AT, options=options)
-    spent = await _drained(wanted, log, store, metrics, count)
+    store = await PostgresRecords.open(wanted.records_dsn, clock=clock, options=options)
+    archive = _archive(log, store, metrics, clock)
+    countdown = Countdown(archive, wanted.entries, count, stop or asyncio.Event())
+    archive.delivery = await _delivery(wanted, archive, countdown, metrics)
+    meter = Meter()
+    await archive.delivery.run()
+    spent = meter.spent()
     await store.close()
     await log.close()
     return spent
 
 
-async def _drained(
-    wanted: WorkerOrders, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, count: Count
-) -> Spent:
+def _archive(log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, clock: Clock) -> Archive:
     registry = tenant.registry()
-    archive = Archive(
+    return Archive(
         log=log,
         store=store,
         registry=lambda: registry,
         capabilities={NAME: CAPABILITIES},
         metrics=metrics,
-        clock=lambda: tenant.AT,
+        clock=clock,
         entropy=secrets.token_bytes,
     )
-    countdown = Countdown(archive, wanted.entries, count)
+
+
+async def _delivery(
+    wanted: WorkerOrders, archive: Archive, countdown: Countdown, metrics: measures.OtelMetrics
+) -> Delivery:
     workers = WorkerSettings()
-    archive.delivery = Delivery(
+    return Delivery(
         worker="archive",
-        subscription=await log.subscribe(
+        subscription=await archive.log.subscribe(
             wanted.group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at
         ),
         handler=countdown.handle,
@@ -101,6 +110,3 @@ async def _drained(
         stop=countdown.stop,
         idle_wait_seconds=workers.idle_wait_seconds,
     )
-    meter = Meter()
-    await archive.delivery.run()
-    return meter.spent()
