@@ -20,6 +20,8 @@ from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.compression import bench as compression
 from benchmarks.edge import bench as edge
+from benchmarks.edge import latency
+from benchmarks.end_to_end import bench as end_to_end
 from benchmarks.logs import LogKind
 from benchmarks.memory import bench as memory
 from benchmarks.moving import bench as moving
@@ -48,6 +50,8 @@ class Which(StrEnum):
     BACKLOG = "backlog"
     COMPRESSION = "compression"
     EDGE = "edge"
+    END_TO_END = "end-to-end"
+    LATENCY = "latency"
     MEMORY = "memory"
     MOVING = "moving"
     PHOTOS = "photos"
@@ -58,14 +62,15 @@ class Which(StrEnum):
 What = Annotated[
     Which,
     typer.Argument(
-        help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
-        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), photos, profile (what each "
-        "stage takes), or all of those that need no Java."
+        help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, end-to-end (from the webhook "
+        "until it is kept), latency (of the edge at half load), memory (long; it goes on where it was stopped), moving "
+        "(copy and parity, at a tenth of the entries and at all), photos, profile (what each stage "
+        "takes), or all of those that need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
 Entries = Annotated[int, typer.Option("--entries", min=1000, help="Log entries in a run, about.")]
-On = Annotated[LogKind, typer.Option("--log", help="What the log is on, for archive and backlog.")]
+On = Annotated[LogKind, typer.Option("--log", help="What the log is on, for archive, backlog and end-to-end.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 Long = Annotated[bool, typer.Option("--long", help="With all: the demos of the memory benchmark too.")]
 Machine = Annotated[str | None, typer.Option("--machine", metavar="WORDS", help="What to call this machine.")]
@@ -129,16 +134,14 @@ async def _measured(wanted: Wanted, named: str) -> list[tuple[Result, dict[str, 
 
 
 async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
-    if wanted.includes(Which.ARCHIVE):
-        yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
+    async for hot in _hot_path(wanted, stage, tell):
+        yield hot
     if wanted.includes(Which.ARCHIVE_MONGO):
         yield await archive_mongo.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.BACKLOG):
         yield await backlog.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
     if wanted.what is Which.COMPRESSION:
         yield await compression.measure(entries=wanted.entries, runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.EDGE):
-        yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
     if wanted.includes(Which.MEMORY):
         demos = memory.DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
         yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
@@ -148,6 +151,18 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
         yield await photos.measure(stage, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.PROFILE):
         yield await profile.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
+
+
+async def _hot_path(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
+    """Each step of it and all of it."""
+    if wanted.includes(Which.ARCHIVE):
+        yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
+    if wanted.includes(Which.EDGE):
+        yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
+    if wanted.includes(Which.LATENCY):
+        yield await latency.measure(stage, requests=wanted.entries // 10, runs=wanted.runs, tell=tell)
+    if wanted.includes(Which.END_TO_END):
+        yield await end_to_end.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
 
 
 if __name__ == "__main__":

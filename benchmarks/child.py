@@ -22,10 +22,12 @@ ROLES = {
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",
+    "end_to_end.floor": "benchmarks.end_to_end.floor",
+    "end_to_end.worker": "benchmarks.end_to_end.worker",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
 }
-"""The module of each role; its `main` gets this end."""
+"""The module of each role; its `main` gets this end, on uvloop unless it has a `new_event_loop` of its own."""
 
 
 class Orders:
@@ -61,5 +63,5 @@ async def _run(main: Callable[[Orders], Awaitable[None]]) -> None:
 
 if __name__ == "__main__":
     role = importlib.import_module(ROLES[sys.argv[1]])
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=getattr(role, "new_event_loop", uvloop.new_event_loop)) as runner:
         runner.run(_run(role.main))

@@ -1,7 +1,8 @@
-"""Figures of interleaved runs: rates, spreads, and ratios taken pair by pair. Pure."""
+"""Figures of interleaved runs: rates, latencies, spreads, and ratios taken pair by pair. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MICROSECONDS = 1_000_000
+_MILLISECONDS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +77,59 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantiles:
+    """How long the requests of one run took, in milliseconds: so many of a hundred took no longer."""
+
+    count: int
+    median: float
+    p90: float
+    p99: float
+    p999: float
+    maximum: float
+
+    @classmethod
+    def of(cls, seconds: Iterable[float]) -> Self:
+        """Those of these waits; there is at least one."""
+        ordered = sorted(wait * _MILLISECONDS for wait in seconds)
+        median, p90, p99, p999 = (quantile(ordered, share) for share in (0.5, 0.9, 0.99, 0.999))
+        return cls(count=len(ordered), median=median, p90=p90, p99=p99, p999=p999, maximum=ordered[-1])
+
+    @property
+    def tail(self) -> float:
+        """How many times the median the 99th percentile is."""
+        return self.p99 / self.median
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The least of these rising values that this share of them (0 to 1) does not exceed: one that was seen."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """A subject's latencies and its floors', of as many requests at the same rate: `runs` in the order of the rounds.
+
+    Each counts from when its request was due.
+    """
+
+    title: str
+    subject: str
+    runs: Mapping[str, Sequence[Quantiles]]
+
+    def ratios(self, floor: str, name: str) -> tuple[float, ...]:
+        """The subject's quantile of this name over the floor's, round by round."""
+        pairs = zip(self.runs[self.subject], self.runs[floor], strict=True)
+        return tuple(getattr(ours, name) / getattr(bare, name) for ours, bare in pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What a benchmark found: comparisons, and plain `figures` by what they say, with their unit."""
 
     name: str
     parameters: Mapping[str, object]
     comparisons: Sequence[Comparison] = ()
+    latencies: Sequence[Latency] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
 
 

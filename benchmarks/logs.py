@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -74,6 +74,20 @@ async def filled_log(stage: Stage, kind: LogKind, entries: int) -> AsyncGenerato
             volume = await _fill(at, entries)
             await stage.execute("VACUUM (ANALYZE)", place=place)
             yield at, volume
+
+
+@asynccontextmanager
+async def empty_log(stage: Stage, kind: LogKind) -> AsyncGenerator[LogAt]:
+    """A log with the tenant's topics and nothing on them, until the block is left."""
+    async with AsyncExitStack() as exits:
+        if kind is LogKind.KAFKA:
+            at = await exits.enter_async_context(one_broker())
+        else:
+            at = LogAt(kind=kind, address=(await exits.enter_async_context(stage.fresh(Kind.LOG))).dsn)
+        log = await open_log(at)
+        await log.create_topics(tenant.topics())
+        await log.close()
+        yield at
 
 
 @asynccontextmanager

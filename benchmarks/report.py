@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchmarks.figures import Comparison, Result
+    from benchmarks.figures import Comparison, Latency, Result
 
 _MEBIBYTE = 2**20
 _DIGITS = 4
+_QUANTILES = {"median": "median", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "maximum": "max"}
+"""Fields of `Quantiles`, and what they are called in a table."""
 
 
 def document(result: Result, *, where: Mapping[str, object]) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def document(result: Result, *, where: Mapping[str, object]) -> dict[str, Any]:
         **where,
         "parameters": dict(result.parameters),
         "comparisons": [_compared(one) for one in result.comparisons],
+        "latencies": [_delayed(one) for one in result.latencies],
         "figures": {name: round(value, _DIGITS) for name, value in result.figures.items()},
     }
 
@@ -45,6 +48,8 @@ def show(console: Console, result: Result) -> None:
     """Prints the tables."""
     for comparison in result.comparisons:
         console.print(_table(comparison))
+    for latency in result.latencies:
+        console.print(_latency_table(latency))
     if result.figures:
         table = Table("figure", title=result.name)
         table.add_column("value", justify="right")
@@ -113,3 +118,42 @@ def _cells(comparison: Comparison, side: str, counts: tuple[str, ...]) -> Iterat
 
 def _range(spread: Spread, form: str) -> str:
     return f"{spread.minimum:{form}} - {spread.maximum:{form}}"
+
+
+def _delayed(latency: Latency) -> dict[str, Any]:
+    return {
+        "title": latency.title,
+        "subject": latency.subject,
+        "sides": {side: _delayed_side(latency, side) for side in latency.runs},
+    }
+
+
+def _delayed_side(latency: Latency, side: str) -> dict[str, Any]:
+    runs = latency.runs[side]
+    found: dict[str, Any] = {f"{name}_milliseconds": _rounded(_quantile(latency, side, name)) for name in _QUANTILES}
+    found["p99_over_median"] = _rounded(Spread.of(one.tail for one in runs))
+    if side != latency.subject:
+        found["subject_ratio"] = {name: _rounded(Spread.of(latency.ratios(side, name))) for name in _QUANTILES}
+    found["runs"] = [asdict(one) for one in runs]
+    return found
+
+
+def _quantile(latency: Latency, side: str, name: str) -> Spread:
+    return Spread.of(getattr(one, name) for one in latency.runs[side])
+
+
+def _latency_table(latency: Latency) -> Table:
+    caption = "milliseconds since the request was due: median of the runs; max of all. Ratios pair by pair"
+    table = Table("", title=latency.title, caption=caption, min_width=80)
+    for name in ("requests", *_QUANTILES.values(), "99 % / median", "from - to"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for side, runs in latency.runs.items():
+        *most, last = (_quantile(latency, side, name) for name in _QUANTILES)
+        tails = Spread.of(one.tail for one in runs)
+        quantiles = (*(f"{one.median:,.1f}" for one in most), f"{last.maximum:,.1f}")
+        table.add_row(side, f"{runs[0].count:,}", *quantiles, f"[bold]{tails.median:.1f}[/]", _range(tails, ".1f"))
+    for side in latency.runs:
+        if side != latency.subject:
+            ratios = (Spread.of(latency.ratios(side, name)).median for name in _QUANTILES)
+            table.add_row(f"ratio to {side}", "", *(f"{one:.1f} x" for one in ratios), "", "")
+    return table

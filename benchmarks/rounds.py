@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Sample
 
+T = TypeVar("T")
+
 Side: TypeAlias = "Callable[[], Awaitable[Sample]]"
 Tell: TypeAlias = "Callable[[str, int, int], None]"
 """Is told what is under way: a title, how many steps are done, and of how many."""
 
 
-async def interleaved(title: str, sides: Mapping[str, Side], *, runs: int, tell: Tell) -> dict[str, list[Sample]]:
-    """The samples of each side, in the order of the rounds. The first round is for warming up, and left out."""
-    samples: dict[str, list[Sample]] = {name: [] for name in sides}
+async def interleaved(
+    title: str, sides: Mapping[str, Callable[[], Awaitable[T]]], *, runs: int, tell: Tell
+) -> dict[str, list[T]]:
+    """What each side's runs gave, in the order of the rounds. The first round is for warming up, and left out."""
+    samples: dict[str, list[T]] = {name: [] for name in sides}
     steps = (runs + 1) * len(sides)
     done = 0
     for number in range(-1, runs):

@@ -177,6 +177,7 @@ def providers(settings: Settings) -> Sequence[Provider]:
     limits = webhook.EdgeLimits(
         body_bytes=edge.body_bytes,
         in_flight_bytes=edge.in_flight_bytes,
+        in_flight_bodies=edge.in_flight_bodies,
         read_seconds=edge.read_seconds,
         append_seconds=edge.append_seconds,
         retry_after_seconds=edge.retry_after_seconds,

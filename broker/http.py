@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger(__name__)
 
+_ACCEPTS_A_TURN = 16
+"""A turn of uvloop's loop accepts one connection for each listener it is given, and under load turns are long: new
+connections would wait for seconds in the system's queue, neither served nor turned down. So it is given the same one
+several times.
+"""
+
 
 class Process(Protocol):
     """What the health of a process is read from."""
@@ -154,7 +160,8 @@ async def serve(
     )
     listener = _listen(host, port)
     server = _Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
+    lent = [listener.dup() for _ in range(_ACCEPTS_A_TURN - 1)]
+    serving = asyncio.create_task(server.serve([listener, *lent]))
     logger.info("listening", action="http.listening", host=host, port=listener.getsockname()[1])
     stopping = asyncio.create_task(process.stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -129,6 +129,7 @@ class EdgeSettings(BaseModel):
     port: int = Field(default=8400, ge=0, le=65535, examples=[8400])
     body_bytes: int = Field(default=4_000_000, ge=3_000_000, le=64_000_000, examples=[4_000_000])
     in_flight_bytes: int = Field(default=64_000_000, ge=3_000_000, examples=[64_000_000])
+    in_flight_bodies: int = Field(default=200, ge=1, examples=[200])
     read_seconds: float = Field(default=20.0, gt=0, le=600, examples=[20])
     append_seconds: float = Field(default=5.0, gt=0, le=60, examples=[5])
     retry_after_seconds: int = Field(default=5, ge=1, le=3600, examples=[5])

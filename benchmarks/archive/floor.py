@@ -50,9 +50,7 @@ async def main(orders: Orders) -> None:
     reference = await Reference.load(wanted.reference_dsn, batch_rows=wanted.batch_rows)
     log = await open_floor(wanted.log)
     notices = await log.notices_of(wanted.publishes, batches=len(reference.batches))
-    connection = await asyncpg.connect(wanted.records_dsn)
-    for table in TABLES:
-        await connection.execute(_INCOMING.format(table=table))
+    connection = await open_store(wanted.records_dsn)
     gc.collect()
     gc.freeze()  # the rows lie there before the clock starts: looking through them is no part of the work
     meter = Meter()
@@ -73,7 +71,7 @@ async def _work(
     for batch in reference.batches:
         entries_read += await read
         read = asyncio.ensure_future(anext(reading, 0))
-        await _write(connection, batch)
+        await write(connection, batch)
         await published
         published = asyncio.ensure_future(anext(publishing, None))
     entries_read += await read
@@ -83,7 +81,16 @@ async def _work(
     return entries_read
 
 
-async def _write(connection: Connection, batch: Rows) -> None:
+async def open_store(dsn: str) -> Connection:
+    """A connection that `write` may use."""
+    connection = await asyncpg.connect(dsn)
+    for table in TABLES:
+        await connection.execute(_INCOMING.format(table=table))
+    return connection
+
+
+async def write(connection: Connection, batch: Rows) -> None:
+    """Writes rows in one transaction, those that are there already left out."""
     async with connection.transaction():
         for table in batch.tables:
             if table.rows:

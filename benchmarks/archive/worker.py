@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,14 @@ from broker.settings import Profile, TelemetrySettings, WorkerSettings
 from broker.store_settings import PostgresSettings
 from broker.telemetry import configure_logging
 from broker.workers.archive import Archive
-from broker.workers.deliver import Delivery
+from broker.workers.deliver import Delivery, Handler
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from benchmarks.machine import Spent
-    from broker.core.ports import EventLog, LogEntry, RecordStore
+    from broker.core.ports import Clock, LogEntry
 
 _ROOM_BYTES = 16 * 2**20
 _LOOK_SECONDS = 0.05
@@ -38,22 +39,18 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(slots=True, kw_only=True)
 class Told:
-    """A worker's handler that tells the parent how far it has come."""
+    """A handler that tells the parent how far it has come."""
 
-    archive: Archive
+    handler: Handler
     subscription: Subscription
     orders: Orders
     kept: int = 0
 
     async def handle(self, batch: Sequence[LogEntry]) -> None:
         """A batch."""
-        await self.archive.handle(batch)
+        await self.handler(batch)
         self.kept += len(batch)
         self.report()
-
-    async def set_aside(self, entry: LogEntry, error: Exception, _attempts: int) -> None:
-        """Nothing of a benchmark's is to be set aside."""
-        raise RuntimeError(f"{entry.topic}[{entry.partition}] {entry.offset} was to be set aside") from error
 
     def report(self, spent: Spent | None = None) -> None:
         """How far it is."""
@@ -65,15 +62,60 @@ async def main(orders: Orders) -> None:
     wanted = await orders.next(WorkerOrders)
     if wanted.memory_bytes is not None:
         _limit(wanted.memory_bytes)
+    async with working(wanted, clock=lambda: tenant.AT) as delivery:
+        told = Told(handler=delivery.handler, subscription=delivery.subscription, orders=orders)
+        delivery.handler = told.handle
+        await _hold(told)
+        meter = Meter()
+        stopping = asyncio.create_task(_stop(delivery, orders))
+        await delivery.run()
+        told.report(meter.spent())
+        await stopping
+
+
+@asynccontextmanager
+async def working(wanted: WorkerOrders, *, clock: Clock) -> AsyncGenerator[Delivery]:
+    """The loop of a worker that has joined its group, still to be run, until the block is left."""
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
     options = PostgresOptions(connections=PostgresSettings().pool_size)
-    store = await PostgresRecords.open(wanted.records_dsn, clock=lambda: tenant.AT, options=options)
-    await _work(wanted.group, log, store, metrics, orders)
+    store = await PostgresRecords.open(wanted.records_dsn, clock=clock, options=options)
+    registry = tenant.registry()
+    archive = Archive(
+        log=log,
+        store=store,
+        registry=lambda: registry,
+        capabilities={NAME: CAPABILITIES},
+        metrics=metrics,
+        clock=clock,
+        entropy=secrets.token_bytes,
+    )
+    archive.delivery = await _delivery(archive, wanted.group)
+    collector.settle()
+    yield archive.delivery
     await store.close()
     await log.close()
+
+
+async def _delivery(archive: Archive, group: str) -> Delivery:
+    workers, streams = WorkerSettings(), [str(one) for one in ARCHIVED_STREAMS]
+    return Delivery(
+        worker="archive",
+        subscription=await archive.log.subscribe(group, streams, start_at=archive.start_at),
+        handler=archive.handle,
+        set_aside=_refuse,
+        policy=DeliveryPolicy(batch_entries=workers.batch_entries),
+        metrics=archive.metrics,
+        stop=asyncio.Event(),
+        idle_wait_seconds=workers.idle_wait_seconds,
+    )
+
+
+async def _refuse(entry: LogEntry, error: Exception, _attempts: int) -> None:
+    """Nothing of a benchmark's is to be set aside."""
+    raise RuntimeError(f"{entry.topic}[{entry.partition}] {entry.offset} was to be set aside") from error
 
 
 def _limit(memory_bytes: int) -> None:
@@ -83,38 +125,6 @@ def _limit(memory_bytes: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     bytearray(_ROOM_BYTES)  # without so much room it ends here: in some callback of the loop, it would wait for ever
-
-
-async def _work(group: str, log: EventLog, store: RecordStore, metrics: measures.OtelMetrics, orders: Orders) -> None:
-    registry = tenant.registry()
-    archive = Archive(
-        log=log,
-        store=store,
-        registry=lambda: registry,
-        capabilities={NAME: CAPABILITIES},
-        metrics=metrics,
-        clock=lambda: tenant.AT,
-        entropy=secrets.token_bytes,
-    )
-    subscription = await log.subscribe(group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at)
-    told, workers = Told(archive=archive, subscription=subscription, orders=orders), WorkerSettings()
-    archive.delivery = Delivery(
-        worker="archive",
-        subscription=subscription,
-        handler=told.handle,
-        set_aside=told.set_aside,
-        policy=DeliveryPolicy(batch_entries=workers.batch_entries),
-        metrics=metrics,
-        stop=asyncio.Event(),
-        idle_wait_seconds=workers.idle_wait_seconds,
-    )
-    collector.settle()
-    await _hold(told)
-    meter = Meter()
-    stopping = asyncio.create_task(_stop(archive.delivery, orders))
-    await archive.delivery.run()
-    told.report(meter.spent())
-    await stopping
 
 
 async def _hold(told: Told) -> None:

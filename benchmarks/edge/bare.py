@@ -16,9 +16,8 @@ import uvicorn
 from benchmarks import tenant, traffic
 from benchmarks.edge.orders import SEED, ServerOrders
 from benchmarks.edge.real import HOST, account
+from benchmarks.logs import open_log
 from broker.core.ports import EventLog, NewEntry
-from broker.log.postgres import PostgresLog, PostgresLogOptions
-from broker.store_settings import PostgresSettings
 from connectors.whatsapp_cloud.signature import HEADER
 
 if TYPE_CHECKING:
@@ -62,10 +61,10 @@ class Bare:
 async def main(orders: Orders) -> None:
     """Serves until the parent wants no more."""
     wanted = await orders.next(ServerOrders)
-    options = PostgresLogOptions(pool_size=PostgresSettings().pool_size)
-    log = await PostgresLog.open(wanted.log_dsn, options=options)
+    log = await open_log(wanted.log)
+    prepared = prepared_entries(items=wanted.pool_items, items_a_body=wanted.items_a_body)
     config = uvicorn.Config(
-        Bare(log, _prepared(wanted)),
+        Bare(log, prepared),
         host=HOST,
         port=wanted.port,
         log_config=None,
@@ -82,10 +81,10 @@ async def main(orders: Orders) -> None:
     await log.close()
 
 
-def _prepared(wanted: ServerOrders) -> Mapping[bytes, Sequence[NewEntry]]:
-    """Entries by signature, as they are once every identity has been told of."""
+def prepared_entries(*, items: int, items_a_body: int) -> Mapping[bytes, Sequence[NewEntry]]:
+    """Entries by signature, body after body, as they are once every identity has been told of."""
     sealing = traffic.Sealing(bytes)
-    bodies = list(traffic.bodies(seed=SEED, items=wanted.pool_items, items_a_body=wanted.items_a_body))
+    bodies = list(traffic.bodies(seed=SEED, items=items, items_a_body=items_a_body))
     for body in bodies:
         sealing.entries(body)
     return {tenant.signature(body): sealing.entries(body) for body in bodies}

@@ -14,7 +14,9 @@ from benchmarks import tenant
 from benchmarks.children import Child, started
 from benchmarks.digests import Digest, NotTheSameError, digest
 from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
+from benchmarks.edge.real import HOST
 from benchmarks.figures import Comparison, Result, Sample
+from benchmarks.logs import LogAt, LogKind
 from benchmarks.machine import Spent
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Kind, Place, Stage
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.rounds import Side, Tell
 
 EDGE, FLOOR = "edge", "floor"
-_ROLES = {EDGE: "edge.real", FLOOR: "edge.bare"}
-_OK = 200
+ROLES = {EDGE: "edge.real", FLOOR: "edge.bare"}
+OK = 200
 _ENTRIES = """
 (SELECT name, partition, key, headers, value FROM custody_log.entries
  JOIN custody_log.log_partitions USING (partition_id) JOIN custody_log.topics USING (topic_id)) AS appended
@@ -74,13 +76,12 @@ class Turns:
         """A turn of one side, which begins with an empty log."""
 
         async def fire() -> Sample:
-            await self.stage.execute("TRUNCATE custody_log.entries", place=self.log)
-            await self.stage.execute("CHECKPOINT")
+            await self.begin()
             server, _ = self.servers[side]
-            await _usage(server)
+            await usage(server)
             hits = await self._fire(side, requests=self.size.requests)
-            spent = await _usage(server)
-            items = await self._check(side)
+            spent = await usage(server)
+            items = await self.check(side)
             return Sample(
                 seconds=hits.seconds,
                 counts={"requests": hits.requests, "items": items},
@@ -91,15 +92,16 @@ class Turns:
 
         return fire
 
+    async def begin(self) -> None:
+        """Empties the log, so that each turn begins alike."""
+        await self.stage.execute("TRUNCATE custody_log.entries", place=self.log)
+        await self.stage.execute("CHECKPOINT")
+
     async def _fire(self, side: str, *, requests: int) -> Hits:
         _, port = self.servers[side]
-        await self.load.tell(Volley(port=port, requests=requests, connections=self.size.connections))
-        hits = await self.load.answer(Hits)
-        if hits.statuses != {_OK: hits.requests}:
-            raise NotTheSameError(f"{side}: not every request was answered with 200: {dict(hits.statuses)}")
-        return hits
+        return await fired(self.load, Volley(port=port, requests=requests, connections=self.size.connections))
 
-    async def _check(self, side: str) -> int:
+    async def check(self, side: str) -> int:
         """How many entries the turn left in the log: one for each item."""
         connection = await asyncpg.connect(self.log.admin_dsn)
         try:
@@ -127,24 +129,25 @@ async def _compared(stage: Stage, size: Size, *, runs: int, tell: Tell, frozen: 
     title = f"edge: {size.items_a_body:,} items a body, {size.connections} connections"
     async with AsyncExitStack() as exits:
         place = await exits.enter_async_context(stage.fresh(Kind.LOG))
-        turns = await _ready(stage, place, size, exits, frozen=frozen)
+        turns = await ready(stage, place, size, exits, frozen=frozen)
         tell(f"{title}: warming up", 0, 0)
         await turns.warm_up()
-        samples = await interleaved(title, {side: turns.turn(side) for side in _ROLES}, runs=runs, tell=tell)
+        samples = await interleaved(title, {side: turns.turn(side) for side in ROLES}, runs=runs, tell=tell)
     if len(set(turns.appended.values())) > 1:
         raise NotTheSameError(f"{title}: edge and floor appended different entries")
     return Comparison(title=title, subject=EDGE, samples=samples)
 
 
-async def _ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, *, frozen: bool) -> Turns:
+async def ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, *, frozen: bool = False) -> Turns:
+    """Both servers and the generator, up until `exits` are left."""
     log = await PostgresLog.open(place.dsn)
     await log.create_topics(tenant.topics())
     await log.close()
     servers = {}
-    for side, role in _ROLES.items():
+    for side, role in ROLES.items():
         orders = ServerOrders(
-            log_dsn=place.dsn,
-            port=_free_port(),
+            log=LogAt(kind=LogKind.POSTGRES, address=place.dsn),
+            port=free_port(),
             pool_items=size.pool_items,
             items_a_body=size.items_a_body,
             frozen=frozen,
@@ -155,12 +158,23 @@ async def _ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, 
     return Turns(stage=stage, log=place, size=size, load=child, servers=servers, frozen=frozen)
 
 
-async def _usage(server: Child) -> Spent:
+async def fired(load: Child, volley: Volley) -> Hits:
+    """What came of a volley that the server was to answer with 200 throughout."""
+    await load.tell(volley)
+    hits = await load.answer(Hits)
+    if hits.by_status != {OK: hits.requests}:
+        raise NotTheSameError(f"not every request was answered with 200: {dict(hits.by_status)}")
+    return hits
+
+
+async def usage(server: Child) -> Spent:
+    """What a server has spent since it was last asked."""
     await server.tell("usage")
     return await server.answer(Spent)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

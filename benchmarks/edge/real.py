@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks import tenant
 from benchmarks.edge.orders import ServerOrders
+from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from broker import measures
 from broker.core.ports import EventLog
 from broker.http import serve
-from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.servers import now
 from broker.settings import Profile, TelemetrySettings, WorkerSettings
-from broker.store_settings import PostgresSettings
 from broker.telemetry import configure_logging
 from broker.workers.deliver import Pulse
 from connectors.whatsapp_cloud import webhook
@@ -50,8 +49,7 @@ async def main(orders: Orders) -> None:
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
-    options = PostgresLogOptions(pool_size=PostgresSettings().pool_size)
-    log = await PostgresLog.open(wanted.log_dsn, options=options, metrics=metrics)
+    log = await open_log(wanted.log, metrics)
     edge = OneEdge(log)
     routes = _routes(log, metrics, frozen=wanted.frozen)
     frozen_after_seconds = WorkerSettings().frozen_after_seconds

@@ -102,13 +102,15 @@ _STATUS = {
 class EdgeLimits:
     """Bounds of the edge. The provider's bodies have up to 3 MB; it waits for an answer for seconds only.
 
-    `in_flight_bytes` bounds the bodies held at once, `recent_identities` the identity records not repeated. A body of
-    more than `body_items` items is kept whole and raw, and claimed in slices: the provider batches up to 1,000 updates,
-    history comes by the thousand.
+    `in_flight_bytes` bounds the bodies held at once, `in_flight_bodies` the signed ones being taken in: under more load
+    than it can take an edge turns down at once what would be answered too late. `recent_identities` bounds the identity
+    records not repeated. A body of more than `body_items` items is kept whole and raw, and claimed in slices: the
+    provider batches up to 1,000 updates, history comes by the thousand.
     """
 
     body_bytes: int = 4_000_000
     in_flight_bytes: int = 64_000_000
+    in_flight_bodies: int = 200
     read_seconds: float = 20.0
     append_seconds: float = 5.0
     retry_after_seconds: int = 5
@@ -199,6 +201,7 @@ class _Edge:
     limits: EdgeLimits
     draining: Callable[[], bool]
     in_flight: int = 0
+    taking_in: int = 0
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
@@ -249,7 +252,7 @@ class _Edge:
             return body
         if not is_signed(body, digest, app.secrets):
             return Outcome.UNSIGNED
-        return await self._keep(app, body, digest)
+        return await self._admitted(app, body, digest)
 
     async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
         if not self._may_fit(request.headers.get("content-length", "0")):
@@ -271,6 +274,16 @@ class _Edge:
 
     def _may_fit(self, announced: str) -> bool:
         return len(announced) <= _LENGTH_DIGITS and announced.isdecimal() and int(announced) <= self.limits.body_bytes
+
+    async def _admitted(self, app: App, body: bytes, digest: bytes) -> Outcome:
+        """Takes a signed body in while there are few enough: who has no secret takes nobody's turn."""
+        if self.taking_in >= self.limits.in_flight_bodies:
+            return Outcome.BUSY
+        self.taking_in += 1
+        try:
+            return await self._keep(app, body, digest)
+        finally:
+            self.taking_in -= 1
 
     async def _keep(self, app: App, body: bytes, digest: bytes) -> Outcome:
         delivery = SignedDelivery(

@@ -19,6 +19,8 @@ from benchmarks.children import ChildFailedError
 from benchmarks.compression import bench as compression
 from benchmarks.digests import NotTheSameError
 from benchmarks.edge import bench as edge
+from benchmarks.edge import latency
+from benchmarks.end_to_end import bench as end_to_end
 from benchmarks.logs import LogKind, filled_log
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
@@ -133,6 +135,35 @@ async def test_several_workers_share_the_partitions(stage: Stage) -> None:
     assert result.parameters["workers"] == 2
 
 
+async def test_edge_and_floor_are_sent_as_many_requests_at_the_same_rate(stage: Stage) -> None:
+    # Each run is held against the log: an entry missing would have raised.
+    result = await latency.measure(stage, requests=40, runs=1, tell=silent)
+
+    (comparison,), (found,) = result.comparisons, result.latencies
+    assert counts_of(comparison) == {(("requests", 40), ("items", 40))}
+    assert {side: [one.count for one in runs] for side, runs in found.runs.items()} == {"edge": [40], "floor": [40]}
+
+
+async def check_end_to_end(stage: Stage, on: LogKind) -> None:
+    # What was answered with 200 is looked for in both stores: a record missing would have raised.
+    result = await end_to_end.measure(stage, entries=1000, runs=1, tell=silent, on=on)
+
+    (comparison,) = result.comparisons
+    assert counts_of(comparison) == {(("messages", 100),)}
+    assert len(result.latencies) == 2
+    for found in result.latencies:
+        assert {side: [one.count for one in runs] for side, runs in found.runs.items()} == {
+            "custody": [100],
+            "floor": [100],
+        }
+    answered = [value for name, value in result.figures.items() if name.endswith(", %")]
+    assert sum(answered) == pytest.approx(100)
+
+
+async def test_what_the_edge_took_is_kept_end_to_end(stage: Stage) -> None:
+    await check_end_to_end(stage, LogKind.POSTGRES)
+
+
 async def test_a_backlog_is_drained_within_a_limit_that_the_kernel_enforces(stage: Stage) -> None:
     result = await backlog.measure(stage, entries=ENTRIES, tell=silent)
 
@@ -158,6 +189,11 @@ async def test_on_kafka_the_archive_s_floors_write_the_very_rows_that_the_worker
     assert comparison.floors == ("floor", "floor + reading", "floor + reading + notices")
     rows = cast("dict[str, int]", result.parameters["rows"])
     assert counts_of(comparison) == {(("records", rows["records"]),)}
+
+
+@pytest.mark.usefixtures("local_kafka")
+async def test_what_the_edge_took_is_kept_end_to_end_on_kafka(stage: Stage) -> None:
+    await check_end_to_end(stage, LogKind.KAFKA)
 
 
 @pytest.mark.usefixtures("local_kafka")

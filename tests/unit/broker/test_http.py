@@ -1,16 +1,18 @@
-"""Readiness: 503 with a code, whatever the log says."""
+"""Readiness: 503 with a code, whatever the log says. And nobody waits long to be let in."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
+import uvloop
 
 from broker.core.errors import CustodyError, LogChangedError, LogUnavailableError
-from broker.http import Health, Liveness
+from broker.http import Health, Liveness, serve
 from broker.workers.deliver import Pulse
 
 if TYPE_CHECKING:
@@ -47,3 +49,52 @@ async def test_a_process_is_ready_while_its_log_answers(trouble: CustodyError | 
     health = Health(process=Process(trouble), liveness=Liveness(frozen_after_seconds=60))
     response = await health.ready(cast("Request", None))
     assert (response.status_code, json.loads(bytes(response.body))) == answer
+
+
+def test_several_connections_are_accepted_in_one_turn_of_the_loop() -> None:
+    # Each is answered a turn or so after it was accepted: one a turn would take as many turns as there are.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(turns_to_answer(64)) <= 32
+
+
+async def turns_to_answer(amount: int) -> int:
+    """How many turns it takes until so many are answered that came at once."""
+    process = Process(None)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serving = asyncio.create_task(
+        serve([], process, host="127.0.0.1", port=port, drain_seconds=1, frozen_after_seconds=60)
+    )
+    await listening(port)
+    waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(amount)]
+    for one in waiting:
+        one.setblocking(False)
+        one.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+    turns = answered = 0
+    while answered < amount:
+        await asyncio.sleep(0)
+        turns += 1
+        answered += sum(has_answer(one) for one in waiting)
+    for one in waiting:
+        one.close()
+    process.stop.set()
+    await serving
+    return turns
+
+
+async def listening(port: int) -> None:
+    """Returns once somebody listens there."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
+def has_answer(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(65536).startswith(b"HTTP/1.1 200")
+    except BlockingIOError:
+        return False

@@ -396,6 +396,24 @@ async def test_too_many_bytes_in_flight_are_503_until_others_are_done() -> None:
         assert await edge.deliver(body) == 200
 
 
+async def test_too_many_bodies_in_flight_are_503_until_others_are_done() -> None:
+    log = Log(seconds=0.1)
+    async with serving(log=log, limits=replace(LIMITS, in_flight_bodies=2)) as edge:
+        answers = await asyncio.gather(*(edge.post(HELLO, x_hub_signature_256=sign(HELLO)) for _ in range(5)))
+        assert Counter((one.status, one.headers.get("Retry-After")) for one in answers) == {
+            (200, None): 2,
+            (503, "7"): 3,
+        }
+        assert edge.outcomes == {"accepted": 2, "busy": 3}
+        assert log.appends == 2
+        assert await edge.deliver(HELLO) == 200
+
+
+async def test_bodies_that_nobody_signed_take_nobody_s_turn() -> None:
+    async with serving(limits=replace(LIMITS, in_flight_bodies=1)) as edge, raw(edge, "Content-Length: 9", wait=False):
+        assert await edge.deliver(HELLO) == 200
+
+
 def test_a_bound_on_all_bodies_leaves_room_for_one() -> None:
     with pytest.raises(ValueError, match="in_flight_bytes"):
         EdgeLimits(body_bytes=10, in_flight_bytes=9)
