@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.backlog.orders import BacklogOrders, BacklogOutcome
 from benchmarks.children import outcome
-from benchmarks.figures import Result
+from benchmarks.figures import Result, Series
 from benchmarks.logs import LogKind, filled_log
 from benchmarks.stage import Kind
 
@@ -35,14 +35,14 @@ async def measure(
     """Drains `entries`, then ten times as many, each from the beginning and into an empty store."""
     figures: dict[str, float] = {"the worker's limit: MiB": memory_bytes / MEBIBYTE}
     rates: list[float] = []
+    lines: dict[str, list[tuple[float, float]]] = {}
     for number, size in enumerate((entries, TIMES * entries)):
         tell(f"backlog: {size:,} entries", number, 2)
         amount, found = await _drained(stage, size, memory_bytes, on)
         rates.append(amount / found.spent.seconds)
         name = f"backlog of {amount:,}"
         figures[f"{name}: entries/s"] = rates[-1]
-        for tenth, rate in enumerate(step_rates(found.steps, amount // _STEPS), 1):
-            figures[f"{name}: entries/s in tenth {tenth}"] = rate
+        lines[name] = list(enumerate(step_rates(found.steps, amount // _STEPS), 1))
         figures[f"{name}: slowest tenth over the median tenth, in rate"] = _flatness(found.steps)
         figures[f"{name}: peak MiB"] = found.spent.peak_memory_bytes / MEBIBYTE
     figures["rate of the large backlog over that of the small one"] = rates[1] / rates[0]
@@ -50,6 +50,7 @@ async def measure(
         name="backlog" if on is LogKind.POSTGRES else f"backlog-{on}",
         parameters={"entries": entries, "log": on, "memory_bytes": memory_bytes},
         figures=figures,
+        series=[Series(title="backlog: rate as it is drained", x="tenth of the backlog", y="entries/s", lines=lines)],
     )
 
 
