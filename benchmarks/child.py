@@ -23,8 +23,12 @@ ROLES = {
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",
+    "erase.floor": "benchmarks.erase.floor",
+    "erase.provider": "benchmarks.erase.provider",
+    "erase.worker": "benchmarks.erase.worker",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
+    "soak.load": "benchmarks.soak.load",
 }
 """The module of each role; its `main` gets this end."""
 
