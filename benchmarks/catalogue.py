@@ -15,6 +15,7 @@ from benchmarks.edge import bench as edge
 from benchmarks.erase import bench as erase
 from benchmarks.growth import bench as growth
 from benchmarks.logs import LogKind
+from benchmarks.media import bench as media
 from benchmarks.memory import bench as memory
 from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
@@ -125,11 +126,16 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         about="photos into blob stores",
         measure=lambda stage, wanted, tell: photos.measure(stage, runs=wanted.runs, tell=tell),
     ),
+    "media": Benchmark(
+        about="many small and few huge parts, from messages to blobs",
+        measure=lambda stage, wanted, tell: media.measure(stage, runs=wanted.runs, tell=tell),
+    ),
     "erase": Benchmark(
         about="deletion commands to a provider that answers at once",
         measure=lambda stage, wanted, tell: erase.measure(
             stage, targets=wanted.entries // 10, runs=wanted.runs, tell=tell, on=wanted.log
         ),
+        full=_BOTH_LOGS,
     ),
     "growth": Benchmark(
         about="archive and report on stores of several sizes; goes on where it was stopped",
@@ -153,7 +159,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 SETS: Mapping[str, str] = {
     HOT: "the steps of the hot path: " + ", ".join(name for name, one in BENCHMARKS.items() if one.hot),
     ALL: "all that are short and need no Java",
-    FULL: "each of them, on each log; goes on where it was stopped",
+    FULL: "all there is; goes on where it was stopped",
 }
 """Several at once, by name."""
 
@@ -172,4 +178,6 @@ def steps(wanted: Wanted, *, long: bool = False) -> Sequence[Wanted]:
 
 
 def _typed(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

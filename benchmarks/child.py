@@ -24,10 +24,12 @@ ROLES = {
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",
     "erase.floor": "benchmarks.erase.floor",
-    "erase.provider": "benchmarks.erase.provider",
     "erase.worker": "benchmarks.erase.worker",
+    "media.floor": "benchmarks.media.floor",
+    "media.worker": "benchmarks.media.worker",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
+    "provider": "benchmarks.provider",
     "soak.load": "benchmarks.soak.load",
 }
 """The module of each role; its `main` gets this end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks import tenant, traffic
 from benchmarks.stage import Kind, Place, Stage
+from broker.core import codec
+from broker.core.topics import Stream, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.settings import LogSettings
 from broker.store_settings import PostgresSettings
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 SEED = 1
 _APPEND_ENTRIES = 2000
+_READ_ENTRIES = 5000
 
 
 class LogKind(StrEnum):
@@ -135,3 +139,19 @@ async def ends(at: LogAt, topics: Sequence[str]) -> Mapping[str, int]:
     finally:
         await log.close()
     return {f"{place.topic}/{place.partition}": one.end for place, one in sorted(bounds.items())}
+
+
+async def told(at: LogAt, stream: Stream) -> Counter[str]:
+    """The records of one of the tenant's topics, by their type: what workers said."""
+    found: Counter[str] = Counter()
+    log = await open_log(at)
+    try:
+        for place, bounds in (await log.bounds([topic_name(tenant.TENANT, stream)])).items():
+            offset = bounds.first
+            while offset < bounds.end:
+                entries = await log.read(place, offset, max_entries=_READ_ENTRIES)
+                found.update(codec.decode_record(one.value).envelope.type for one in entries)
+                offset = entries[-1].offset + 1
+    finally:
+        await log.close()
+    return found

@@ -43,7 +43,8 @@ _STYLE: dict[Any, Any] = {
 }
 _WIDTH_INCHES = 9.0
 _BAR_INCHES, _LINES_INCHES, _MARGIN_INCHES = 0.42, 2.6, 0.9
-_ROOM_FOR_WORDS, _ROOM_ABOVE = 1.45, 1.08
+_ROOM_FOR_WORDS, _ROOM_ABOVE = 1.7, 1.08
+_WHOLE_FROM = 10
 _MARKS = 50
 _FORMATS: Mapping[str, Mapping[str, Any]] = {"png": {"dpi": 150}, "svg": {"metadata": {"Date": None}}}
 """How each is saved. Without its date, a plot of the same results is the same file."""
@@ -107,8 +108,10 @@ def _draw_bars(axes: Axes, comparison: Mapping[str, Any]) -> None:
 
 
 def _said(side: Mapping[str, Any], spread: Mapping[str, float], subject: str) -> str:
-    rate = f"{spread['median']:,.0f}"
-    return f"{rate}   {subject} / this: {side['subject_ratio']['median']:.2f}" if "subject_ratio" in side else rate
+    rate, moved = spread["median"], side["bytes_per_second"]["median"] / 1e6
+    said = f"{rate:,.0f}" if rate >= _WHOLE_FROM else f"{rate:.2g}"
+    ratio = f"   {subject} / this: {side['subject_ratio']['median']:.2f}" if "subject_ratio" in side else ""
+    return f"{said}   {moved:,.1f} MB/s{ratio}"
 
 
 def _draw_lines(axes: Axes, series: Mapping[str, Any]) -> None:

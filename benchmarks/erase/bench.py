@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,23 +9,21 @@ from typing import TYPE_CHECKING
 from benchmarks import tenant
 from benchmarks.children import Child, outcome, started
 from benchmarks.digests import NotTheSameError
-from benchmarks.erase.orders import CONCURRENCY, Asked, FloorOrders, WorkerOrders, object_ids
+from benchmarks.erase.orders import CONCURRENCY, FloorOrders, WorkerOrders
 from benchmarks.figures import Comparison, Result, Sample
-from benchmarks.logs import LogAt, LogKind, empty_log, fill, open_log
+from benchmarks.logs import LogKind, empty_log, fill, told
 from benchmarks.machine import Spent
+from benchmarks.provider import Asked, ProviderOrders, object_ids
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Stage
-from broker.core import codec
 from broker.core.model import EraseCommand, ErasureOutcome
 from broker.core.ports import ClaimedTarget, NewEntry
-from broker.core.topics import Stream, topic_name
+from broker.core.topics import Stream
 from broker.workers.relay import command_entry
 from connectors.whatsapp_cloud.capabilities import MEDIA, NAME
 
 if TYPE_CHECKING:
     from benchmarks.rounds import Tell
-
-_READ_ENTRIES = 5000
 
 
 async def measure(stage: Stage, *, targets: int, runs: int, tell: Tell, on: LogKind = LogKind.POSTGRES) -> Result:
@@ -34,7 +31,7 @@ async def measure(stage: Stage, *, targets: int, runs: int, tell: Tell, on: LogK
 
     `data_bytes` are those of the commands.
     """
-    async with started("erase.provider", "start") as provider:
+    async with started("provider", ProviderOrders()) as provider:
         commands = [command_entry(_claimed(one)) for one in object_ids(targets)]
         turns = _Turns(stage=stage, on=on, provider=provider, port=await provider.answer(int), commands=commands)
         sides = {"worker": turns.worker, "aiohttp": turns.floor}
@@ -78,7 +75,7 @@ class _Turns:
             await fill(at, [self.commands])
             orders = WorkerOrders(log=at, port=self.port, targets=len(self.commands))
             spent = await outcome("erase.worker", orders, Spent)
-            receipts = await _receipts(at)
+            receipts = await told(at, Stream.RECEIPTS)
         if receipts != {ErasureOutcome.ERASED: len(self.commands)}:
             raise NotTheSameError(f"receipts for {len(self.commands)} targets: {dict(receipts)}")
         return await self._sample(spent)
@@ -91,8 +88,8 @@ class _Turns:
         """What it took, once it is sure that the provider was asked about every object, and once."""
         await self.provider.tell("asked")
         asked = await self.provider.answer(Asked)
-        if asked != Asked(deletes=len(self.commands), objects=len(self.commands)):
-            raise NotTheSameError(f"{asked.deletes} deletes of {asked.objects} objects, not {len(self.commands)}")
+        if asked != Asked(requests=len(self.commands), objects=len(self.commands)):
+            raise NotTheSameError(f"{asked.requests} requests of {asked.objects} objects, not {len(self.commands)}")
         return Sample(
             seconds=spent.seconds,
             counts={"targets": len(self.commands)},
@@ -100,19 +97,3 @@ class _Turns:
             cpu_seconds=spent.cpu_seconds,
             peak_memory_bytes=spent.peak_memory_bytes,
         )
-
-
-async def _receipts(at: LogAt) -> Counter[str]:
-    """The receipts in a log, by what they say."""
-    found: Counter[str] = Counter()
-    log = await open_log(at)
-    try:
-        for place, bounds in (await log.bounds([topic_name(tenant.TENANT, Stream.RECEIPTS)])).items():
-            offset = bounds.first
-            while offset < bounds.end:
-                entries = await log.read(place, offset, max_entries=_READ_ENTRIES)
-                found.update(codec.decode_record(one.value).envelope.type for one in entries)
-                offset = entries[-1].offset + 1
-    finally:
-        await log.close()
-    return found

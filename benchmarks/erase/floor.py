@@ -9,9 +9,9 @@ import aiohttp
 
 from benchmarks import tenant
 from benchmarks.digests import NotTheSameError
-from benchmarks.edge.real import HOST
-from benchmarks.erase.orders import CONCURRENCY, VERSION, FloorOrders, object_ids
+from benchmarks.erase.orders import CONCURRENCY, FloorOrders
 from benchmarks.machine import Meter
+from benchmarks.provider import address, object_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ async def main(orders: Orders) -> None:
     account = tenant.registry().accounts["claims"]
     headers = {"Authorization": f"Bearer {account.token}"}
     ids = list(object_ids(wanted.targets))
-    async with aiohttp.ClientSession(f"http://{HOST}:{wanted.port}/{VERSION}/", headers=headers) as session:
+    async with aiohttp.ClientSession(f"{address(wanted.port)}/", headers=headers) as session:
         waiting = iter(ids)
         meter = Meter()
         await asyncio.gather(*(_delete(session, waiting, account.id) for _ in range(CONCURRENCY)))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks import tenant
-from benchmarks.edge.real import HOST
-from benchmarks.erase.orders import CONCURRENCY, VERSION, WorkerOrders
+from benchmarks.erase.orders import CONCURRENCY, WorkerOrders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
+from benchmarks.provider import address
 from broker import measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.topics import Stream
@@ -55,8 +55,8 @@ async def main(orders: Orders) -> None:
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
     registry = tenant.registry()
-    provider = CloudSettings(graph_url=f"http://{HOST}:{wanted.port}/{VERSION}")
-    cloud = WhatsAppCloud(clock=now, app_of=registry.apps.get, settings=provider)
+    settings = CloudSettings(graph_url=address(wanted.port))
+    cloud = WhatsAppCloud(clock=now, app_of=registry.apps.get, settings=settings)
     eraser = Erase(
         log=log,
         connectors={NAME: cloud},

@@ -28,6 +28,7 @@ from benchmarks.growth import bench as growth
 from benchmarks.growth.filling import fill_up
 from benchmarks.logs import LogKind, filled_log
 from benchmarks.machine import Spent
+from benchmarks.media import bench as media
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
@@ -217,6 +218,17 @@ async def test_the_erase_worker_and_a_bare_client_delete_the_very_same_objects(s
     (comparison,) = result.comparisons
     assert (comparison.subject, comparison.floors) == ("worker", ("aiohttp",))
     assert counts_of(comparison) == {(("targets", 40),)}
+
+
+@pytest.mark.usefixtures("s3_here")
+async def test_the_media_worker_and_a_bare_client_move_the_very_same_objects(stage: Stage) -> None:
+    # The provider counts what it is asked, and the results are read: another object, or none, would have raised.
+    sizes = (media.Size(parts=20, part_bytes=1000), media.Size(parts=2, part_bytes=MEBIBYTE))
+
+    result = await media.measure(stage, runs=1, tell=silent, sizes=sizes)
+
+    assert [one.subject for one in result.comparisons] == ["worker"] * 4
+    assert [counts_of(one) for one in result.comparisons] == [{(("parts", count),)} for count in (20, 20, 2, 2)]
 
 
 async def test_stores_of_each_size_keep_the_same_entries_and_report_all_they_have(stage: Stage, tmp_path: Path) -> None:
