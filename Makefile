@@ -26,7 +26,7 @@ DEMO_OPTIONS = $(if $(call given,LOG),--log $(LOG)) $(if $(call given,STORE),--s
 help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: .venv/.ready ## Watch traffic come in, be kept and be erased (ARGS="--messages 1000", ARGS="--json")
@@ -56,8 +56,17 @@ mutants: .venv/.ready ## Take out each protection, and expect its test to fail (
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 .PHONY: bench
-bench: .venv/.ready ## Measure next to a floor in the same run (ARGS="archive")
+bench: .venv/.ready ## Measure the hot path next to a floor in the same run (ARGS="growth", ARGS="--runs 3")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-full
+bench-full: .venv/.plots ## Measure all there is, for hours; again after an interruption, it goes on (ARGS="--anew")
+	@$(BIN)/python -m benchmarks full $(ARGS)
+	@$(BIN)/python -m benchmarks plot $(ARGS)
+
+.PHONY: plots
+plots: .venv/.plots ## Draw what the benchmarks found, beside the results
+	@$(BIN)/python -m benchmarks plot $(ARGS)
 
 .PHONY: contract
 contract: .venv/.ready ## Write the contract for subscribers anew, from the code
@@ -94,15 +103,22 @@ clean: ## Remove the environments, the caches and what was built
 
 # Setting up speaks on standard error only, so that a command's standard output is its own. It takes pip's and
 # uv's own variables as they are; where they say nothing, uv trusts whom pip or the system trusts.
+define sync
+@UV_PYTHON="$${UV_PYTHON:-$(abspath .tools/bin/python)}" \
+ UV_PYTHON_DOWNLOADS="$${UV_PYTHON_DOWNLOADS:-never}" \
+ UV_SYSTEM_CERTS="$${UV_SYSTEM_CERTS:-1}" \
+ UV_PROJECT_ENVIRONMENT=.venv; \
+ export UV_PYTHON UV_PYTHON_DOWNLOADS UV_SYSTEM_CERTS UV_PROJECT_ENVIRONMENT; \
+ if test -n "$$PIP_CERT" && test -z "$$SSL_CERT_FILE"; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
+ $(UV) sync --quiet --frozen --all-extras $(1) >&2
+@touch $@
+endef
+
 .venv/.ready: .tools/.uv-$(UV_VERSION) pyproject.toml uv.lock
-	@UV_PYTHON="$${UV_PYTHON:-$(abspath .tools/bin/python)}" \
-	 UV_PYTHON_DOWNLOADS="$${UV_PYTHON_DOWNLOADS:-never}" \
-	 UV_SYSTEM_CERTS="$${UV_SYSTEM_CERTS:-1}" \
-	 UV_PROJECT_ENVIRONMENT=.venv; \
-	 export UV_PYTHON UV_PYTHON_DOWNLOADS UV_SYSTEM_CERTS UV_PROJECT_ENVIRONMENT; \
-	 if test -n "$$PIP_CERT" && test -z "$$SSL_CERT_FILE"; then export SSL_CERT_FILE="$$PIP_CERT"; fi; \
-	 $(UV) sync --quiet --frozen --all-extras >&2
-	@touch $@
+	$(call sync)
+
+.venv/.plots: .venv/.ready
+	$(call sync,--group plots)
 
 .tools/.uv-$(UV_VERSION):
 	@test -n "$(PYTHON)" || { echo "Custody needs Python 3.11 or newer with its venv module, and found none\

@@ -1,107 +1,81 @@
-"""`python -m benchmarks`: measures, prints a table, and writes JSON beside it."""
+"""`python -m benchmarks`: measures, prints a table, and writes JSON beside it; draws and lists what was measured."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from benchmarks import machine, report
-from benchmarks.archive import bench as archive
-from benchmarks.archive_mongo import bench as archive_mongo
-from benchmarks.backlog import bench as backlog
-from benchmarks.compression import bench as compression
-from benchmarks.edge import bench as edge
-from benchmarks.edge import latency
-from benchmarks.end_to_end import bench as end_to_end
+from benchmarks import machine, report, table
+from benchmarks.catalogue import BENCHMARKS, CACHE, FULL, HOT, SETS, Wanted, steps
 from benchmarks.logs import LogKind
-from benchmarks.memory import bench as memory
-from benchmarks.moving import bench as moving
-from benchmarks.photos import bench as photos
-from benchmarks.profile import bench as profile
-from benchmarks.rounds import shown
-from benchmarks.stage import SERVER_SETTINGS, staged
+from benchmarks.progress import Progress
+from benchmarks.running import Run
+from benchmarks.stage import staged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from benchmarks.figures import Result
-    from benchmarks.rounds import Tell
-    from benchmarks.stage import Stage
+    from collections.abc import Mapping, Sequence
 
 _WIDTH = 120
 _HERE = Path(__file__).parent
-_PROGRESS = _HERE.parent / ".cache" / "bench-memory.json"
+_CACHES = "bench-*.json"
+_DEFAULT = Wanted(what=HOT)
+_SIZES = ",".join(map(str, _DEFAULT.sizes))
+_SHOWN: Mapping[str, str] = {
+    "plot": "draw what was measured, as PNG and SVG beside it (make plots)",
+    "table": "print what was measured as a table in Markdown",
+}
 
 
-class Which(StrEnum):
-    """What to measure."""
-
-    ARCHIVE = "archive"
-    ARCHIVE_MONGO = "archive-mongo"
-    BACKLOG = "backlog"
-    COMPRESSION = "compression"
-    EDGE = "edge"
-    END_TO_END = "end-to-end"
-    LATENCY = "latency"
-    MEMORY = "memory"
-    MOVING = "moving"
-    PHOTOS = "photos"
-    PROFILE = "profile"
-    ALL = "all"
+def _known(what: str) -> str:
+    names = (*BENCHMARKS, *SETS, *_SHOWN)
+    if what not in names:
+        raise typer.BadParameter(f"{what!r} is none of {', '.join(names)}")
+    return what
 
 
-What = Annotated[
-    Which,
-    typer.Argument(
-        help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, end-to-end (from the webhook "
-        "until it is kept), latency (of the edge at half load), memory (long; it goes on where it was stopped), moving "
-        "(copy and parity, at a tenth of the entries and at all), photos, profile (what each stage "
-        "takes), or all of those that need no Java."
-    ),
-]
+def _sizes(typed: str) -> str:
+    sizes = set(typed.split(","))
+    if len(sizes) == 1 or not all(one.isdecimal() and int(one) for one in sizes):
+        raise typer.BadParameter("several numbers of records, for example 100000,1000000")
+    return typed
+
+
+_HELP = "; ".join(
+    f"{name}: {about}"
+    for name, about in ({name: one.about for name, one in BENCHMARKS.items()} | dict(SETS) | dict(_SHOWN)).items()
+)
+What = Annotated[str, typer.Argument(callback=_known, metavar="WHAT", help=_HELP)]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
 Entries = Annotated[int, typer.Option("--entries", min=1000, help="Log entries in a run, about.")]
-On = Annotated[LogKind, typer.Option("--log", help="What the log is on, for archive, backlog and end-to-end.")]
+On = Annotated[LogKind, typer.Option("--log", help="What the log is on, for those that run on either.")]
+Sizes = Annotated[str, typer.Option("--sizes", callback=_sizes, help="Records in the stores of growth.")]
+Minutes = Annotated[float, typer.Option("--minutes", min=1, help="How long soak sends.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
-Long = Annotated[bool, typer.Option("--long", help="With all: the demos of the memory benchmark too.")]
+Long = Annotated[bool, typer.Option("--long", help="With all: those that take long, too.")]
+Anew = Annotated[bool, typer.Option("--anew", help="Forget what was measured before an interruption.")]
 Machine = Annotated[str | None, typer.Option("--machine", metavar="WORDS", help="What to call this machine.")]
 Folder = Annotated[
     Path, typer.Option("--results", metavar="DIR", show_default="benchmarks/results", help="Where the JSON goes.")
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What was asked for."""
-
-    what: Which
-    runs: int
-    entries: int
-    long: bool
-    log: LogKind
-
-    def includes(self, one: Which) -> bool:
-        """Whether this benchmark is to run."""
-        return self.what in (one, Which.ALL)
-
-
 def main(  # noqa: PLR0913 - each is an option of the command line
-    what: What = Which.ALL,
+    what: What = _DEFAULT.what,
     *,
-    runs: Runs = 5,
-    entries: Entries = 50_000,
-    log: On = LogKind.POSTGRES,
+    runs: Runs = _DEFAULT.runs,
+    entries: Entries = _DEFAULT.entries,
+    log: On = _DEFAULT.log,
+    sizes: Sizes = _SIZES,
+    minutes: Minutes = _DEFAULT.minutes,
     as_json: Json = False,
     long: Long = False,
+    anew: Anew = False,
     named: Machine = None,
     results: Folder = _HERE / "results",
 ) -> None:
@@ -109,60 +83,45 @@ def main(  # noqa: PLR0913 - each is an option of the command line
 
     Take the ratios: they hold on a noisy machine too, since the sides take turns.
     """
-    wanted = Wanted(what=what, runs=runs, entries=entries, long=long, log=log)
-    found = asyncio.run(_measured(wanted, named or machine.described()))
-    for _, document in found:
-        report.write(results, document)
-    if as_json:
-        print(json.dumps([document for _, document in found], indent=2))
+    if what in _SHOWN:
+        _show(what, results)
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    for result, _ in found:
-        report.show(console, result)
+    wanted = Wanted(
+        what=what,
+        runs=runs,
+        entries=entries,
+        log=log,
+        sizes=tuple(map(int, sizes.split(","))),
+        minutes=minutes,
+    )
+    if anew:
+        for path in CACHE.glob(_CACHES):
+            path.unlink()
+    run = Run(
+        machine=named or machine.described(),
+        results=results,
+        progress=Progress(CACHE / "bench-full.json") if what == FULL else None,
+        console=None if as_json else Console(width=None if sys.stdout.isatty() else _WIDTH),
+    )
+    documents = asyncio.run(_measured(run, steps(wanted, long=long)))
+    if as_json:
+        print(json.dumps(documents, indent=2))
 
 
-async def _measured(wanted: Wanted, named: str) -> list[tuple[Result, dict[str, Any]]]:
-    with shown(Console(stderr=True)) as tell:
-        async with staged() as stage:
-            where = {
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "machine": named,
-                "versions": {**machine.versions(), "postgres": await stage.version()},
-                "server_settings": SERVER_SETTINGS,
-            }
-            return [(one, report.document(one, where=where)) async for one in _results(wanted, stage, tell)]
+async def _measured(run: Run, wanted: Sequence[Wanted]) -> Sequence[Mapping[str, Any]]:
+    async with staged() as stage:
+        return await run.through(stage, wanted)
 
 
-async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
-    async for hot in _hot_path(wanted, stage, tell):
-        yield hot
-    if wanted.includes(Which.ARCHIVE_MONGO):
-        yield await archive_mongo.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.BACKLOG):
-        yield await backlog.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
-    if wanted.what is Which.COMPRESSION:
-        yield await compression.measure(entries=wanted.entries, runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.MEMORY):
-        demos = memory.DEMO_SIZES if wanted.long or wanted.what is Which.MEMORY else ()
-        yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
-    if wanted.includes(Which.MOVING):
-        yield await moving.measure(stage, entries=moving.sizes(wanted.entries), tell=tell)
-    if wanted.includes(Which.PHOTOS):
-        yield await photos.measure(stage, runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.PROFILE):
-        yield await profile.measure(stage, entries=wanted.entries, tell=tell, on=wanted.log)
+def _show(what: str, results: Path) -> None:
+    documents = report.read(results)
+    if what == "table":
+        print(table.markdown(documents))
+        return
+    from benchmarks import plots  # noqa: PLC0415 - matplotlib is there for those who ask for plots
 
-
-async def _hot_path(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Result]:
-    """Each step of it and all of it."""
-    if wanted.includes(Which.ARCHIVE):
-        yield await archive.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
-    if wanted.includes(Which.EDGE):
-        yield await edge.measure(stage, sizes=edge.sizes(wanted.entries), runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.LATENCY):
-        yield await latency.measure(stage, requests=wanted.entries // 10, runs=wanted.runs, tell=tell)
-    if wanted.includes(Which.END_TO_END):
-        yield await end_to_end.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log)
+    for path in plots.draw_all(documents, results):
+        print(path)
 
 
 if __name__ == "__main__":

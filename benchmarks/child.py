@@ -24,8 +24,14 @@ ROLES = {
     "edge.load": "benchmarks.edge.load",
     "end_to_end.floor": "benchmarks.end_to_end.floor",
     "end_to_end.worker": "benchmarks.end_to_end.worker",
+    "erase.floor": "benchmarks.erase.floor",
+    "erase.worker": "benchmarks.erase.worker",
+    "media.floor": "benchmarks.media.floor",
+    "media.worker": "benchmarks.media.worker",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
+    "provider": "benchmarks.provider",
+    "soak.load": "benchmarks.soak.load",
 }
 """The module of each role; its `main` gets this end, on uvloop unless it has a `new_event_loop` of its own."""
 

@@ -123,14 +123,29 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """How something went: lines by name, of points (x, y) in the order of x. `x` and `y` are the axes, with units.
+
+    `powers`: x is to be drawn by powers of ten.
+    """
+
+    title: str
+    x: str
+    y: str
+    lines: Mapping[str, Sequence[tuple[float, float]]]
+    powers: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a benchmark found: comparisons, and plain `figures` by what they say, with their unit."""
+    """What a benchmark found: comparisons, plain `figures` by what they say, with their unit, and what to plot."""
 
     name: str
     parameters: Mapping[str, object]
     comparisons: Sequence[Comparison] = ()
     latencies: Sequence[Latency] = ()
     figures: Mapping[str, float] = field(default_factory=dict)
+    series: Sequence[Series] = ()
 
 
 def _ratio(ours: Sample, bare: Sample) -> float:

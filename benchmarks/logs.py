@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from benchmarks import tenant, traffic
-from benchmarks.stage import Kind, Stage
+from benchmarks.stage import Kind, Place, Stage
+from broker.core import codec
+from broker.core.topics import Stream, topic_name
 from broker.log.postgres import PostgresLog, PostgresLogOptions
 from broker.settings import LogSettings
 from broker.store_settings import PostgresSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 
     from broker.core.metrics import Metrics
     from broker.core.ports import EventLog, NewEntry
 
 SEED = 1
 _APPEND_ENTRIES = 2000
+_READ_ENTRIES = 5000
 
 
 class LogKind(StrEnum):
@@ -65,29 +69,34 @@ async def open_log(at: LogAt, metrics: Metrics | None = None, **settings: object
 @asynccontextmanager
 async def filled_log(stage: Stage, kind: LogKind, entries: int) -> AsyncGenerator[tuple[LogAt, Volume]]:
     """A log with so many entries, and those of identities besides, until the block is left."""
-    if kind is LogKind.KAFKA:
-        async with one_broker() as at:
-            yield at, await _fill(at, entries)
-    else:
-        async with stage.fresh(Kind.LOG) as place:
-            at = LogAt(kind=kind, address=place.dsn)
-            volume = await _fill(at, entries)
+    async with _made(stage, kind) as (at, place):
+        volume = await fill(at, prepared(entries))
+        if place is not None:
             await stage.execute("VACUUM (ANALYZE)", place=place)
-            yield at, volume
+        yield at, volume
 
 
 @asynccontextmanager
 async def empty_log(stage: Stage, kind: LogKind) -> AsyncGenerator[LogAt]:
-    """A log with the tenant's topics and nothing on them, until the block is left."""
+    """A log with nothing but the tenant's topics until the block is left."""
+    async with _made(stage, kind) as (at, _):
+        yield at
+
+
+@asynccontextmanager
+async def _made(stage: Stage, kind: LogKind) -> AsyncGenerator[tuple[LogAt, Place | None]]:
+    """A log with the tenant's topics, and its database where it is one."""
     async with AsyncExitStack() as exits:
+        place = None
         if kind is LogKind.KAFKA:
             at = await exits.enter_async_context(one_broker())
         else:
-            at = LogAt(kind=kind, address=(await exits.enter_async_context(stage.fresh(Kind.LOG))).dsn)
+            place = await exits.enter_async_context(stage.fresh(Kind.LOG))
+            at = LogAt(kind=kind, address=place.dsn)
         log = await open_log(at)
         await log.create_topics(tenant.topics())
         await log.close()
-        yield at
+        yield at, place
 
 
 @asynccontextmanager
@@ -105,15 +114,15 @@ def prepared(entries: int) -> Iterator[Sequence[NewEntry]]:
     yield from (sealing.entries(body) for body in traffic.bodies(seed=SEED, items=entries))
 
 
-async def _fill(at: LogAt, entries: int) -> Volume:
+async def fill(at: LogAt, added: Iterable[Sequence[NewEntry]]) -> Volume:
+    """Appends entries, a couple of thousand at once."""
     log = await open_log(at)
-    await log.create_topics(tenant.topics())
     amount = data_bytes = 0
     waiting: list[NewEntry] = []
-    for added in prepared(entries):
-        waiting += added
-        amount += len(added)
-        data_bytes += sum(len(one.value) for one in added)
+    for some in added:
+        waiting += some
+        amount += len(some)
+        data_bytes += sum(len(one.value) for one in some)
         if len(waiting) >= _APPEND_ENTRIES:
             await log.append(waiting)
             waiting = []
@@ -130,3 +139,19 @@ async def ends(at: LogAt, topics: Sequence[str]) -> Mapping[str, int]:
     finally:
         await log.close()
     return {f"{place.topic}/{place.partition}": one.end for place, one in sorted(bounds.items())}
+
+
+async def told(at: LogAt, stream: Stream) -> Counter[str]:
+    """The records of one of the tenant's topics, by their type: what workers said."""
+    found: Counter[str] = Counter()
+    log = await open_log(at)
+    try:
+        for place, bounds in (await log.bounds([topic_name(tenant.TENANT, stream)])).items():
+            offset = bounds.first
+            while offset < bounds.end:
+                entries = await log.read(place, offset, max_entries=_READ_ENTRIES)
+                found.update(codec.decode_record(one.value).envelope.type for one in entries)
+                offset = entries[-1].offset + 1
+    finally:
+        await log.close()
+    return found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from benchmarks.figures import Comparison, Latency, Result
+    from benchmarks.figures import Comparison, Latency, Result, Series
 
 _MEBIBYTE = 2**20
 _DIGITS = 4
@@ -33,6 +33,7 @@ def document(result: Result, *, where: Mapping[str, object]) -> dict[str, Any]:
         "comparisons": [_compared(one) for one in result.comparisons],
         "latencies": [_delayed(one) for one in result.latencies],
         "figures": {name: round(value, _DIGITS) for name, value in result.figures.items()},
+        "series": [_drawn(one) for one in result.series],
     }
 
 
@@ -42,6 +43,11 @@ def write(folder: Path, found: Mapping[str, Any]) -> Path:
     path = folder / f"{found['benchmark']}.json"
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The documents that were written to a folder, by name."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
 
 
 def show(console: Console, result: Result) -> None:
@@ -64,6 +70,11 @@ def _compared(comparison: Comparison) -> dict[str, Any]:
         "subject": comparison.subject,
         "sides": {side: _side(comparison, side) for side in comparison.samples},
     }
+
+
+def _drawn(series: Series) -> dict[str, Any]:
+    lines = {name: [[round(one, _DIGITS) for one in point] for point in line] for name, line in series.lines.items()}
+    return {"title": series.title, "x": series.x, "y": series.y, "powers": series.powers, "lines": lines}
 
 
 def _side(comparison: Comparison, side: str) -> dict[str, Any]:

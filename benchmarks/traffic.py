@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.tenant import ACCOUNT, APP, AT, NUMBER, WABA, registry
@@ -22,7 +23,7 @@ from connectors.whatsapp_cloud.capabilities import CAPABILITIES, MEDIA_HOST
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from broker.core.item import Change
     from broker.core.ports import NewEntry
@@ -40,6 +41,14 @@ _ITEMS_A_BODY = 50
 def bodies(*, seed: int, items: int, items_a_body: int = _ITEMS_A_BODY) -> Iterator[bytes]:
     """Webhook bodies with so many items in all, the last one with what is left."""
     parcels = itertools.islice(_Writer(seed).parcels(), items)
+    while batch := list(itertools.islice(parcels, items_a_body)):
+        yield envelope.body(batch)
+
+
+def documents(media: Iterable[contents.MediaRef], *, seed: int, items_a_body: int = _ITEMS_A_BODY) -> Iterator[bytes]:
+    """Webhook bodies with a document for each of these media objects."""
+    writer = _Writer(seed)
+    parcels = (writer.message(partial(contents.document, one, filename="police report.pdf")) for one in media)
     while batch := list(itertools.islice(parcels, items_a_body)):
         yield envelope.body(batch)
 
@@ -89,7 +98,7 @@ class _Writer:
             sent = self._random.choice(self._customers)
             told = self._told(sent)
             for kind in self._random.sample(_BLOCK, len(_BLOCK)):
-                yield next(told) if kind == "status" else self._message(kind)
+                yield next(told) if kind == "status" else self.message(partial(self._content, kind))
 
     def _told(self, to: Customer) -> Iterator[envelope.Parcel]:
         """The statuses of a message that the business sent."""
@@ -98,7 +107,8 @@ class _Writer:
             item = statuses.status(sent, name, timestamp=int(AT.timestamp()) - self._random.randrange(60))
             yield _parcel("statuses", item, to, inbound=False)
 
-    def _message(self, kind: str) -> envelope.Parcel:
+    def message(self, content: Callable[[], contents.Content]) -> envelope.Parcel:
+        """A message of a customer's."""
         customer = self._random.choice(self._customers)
         item: dict[str, object] = {
             "from": customer.phone,
@@ -106,7 +116,7 @@ class _Writer:
             "id": self._ids.wamid(customer.phone or customer.user_id),
             "timestamp": str(int(AT.timestamp()) - self._random.randrange(3600)),
         }
-        return _parcel("messages", item | self._content(kind).fields(), customer, inbound=True)
+        return _parcel("messages", item | content().fields(), customer, inbound=True)
 
     def _content(self, kind: str) -> contents.Content:
         if kind == "text":

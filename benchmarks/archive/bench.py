@@ -93,12 +93,7 @@ class Turns:
             group=f"archive-{next(self._numbers)}",
         )
         async with self._publishing(self.volume.entries):
-            spent = await drain(
-                orders,
-                processes=self.processes,
-                partitions=tenant.ARCHIVED_PARTITIONS,
-                entries=self.volume.entries,
-            )
+            spent = await drain(orders, entries=self.volume.entries, processes=self.processes)
         return self._sample(spent)
 
     @asynccontextmanager

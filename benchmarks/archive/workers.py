@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from benchmarks import tenant
 from benchmarks.archive.orders import GO, STOP, WorkerOrders, WorkerReport
 from benchmarks.children import started
 from benchmarks.machine import Spent
@@ -19,9 +20,9 @@ ROLE = "archive.worker"
 
 
 async def drain(
-    orders: WorkerOrders, *, processes: int, partitions: int, entries: int, told: Callable[[int], None] | None = None
+    orders: WorkerOrders, *, entries: int, processes: int = 1, told: Callable[[int], None] | None = None
 ) -> Spent:
-    """Lets so many workers keep so many entries, once each of them owns its share of the partitions.
+    """Lets workers keep so many entries, once each of them owns its share of the partitions.
 
     `told` hears how many are kept whenever it is more. What it took: the time of the slowest one, the CPU time and the
     memory of all of them.
@@ -32,7 +33,7 @@ async def drain(
         try:
             async with asyncio.TaskGroup() as group:
                 spent = [group.create_task(workers.listen(number)) for number in range(processes)]
-                await workers.until(lambda: workers.share(partitions))
+                await workers.until(lambda: workers.share(tenant.ARCHIVED_PARTITIONS))
                 await workers.tell(GO)
                 await workers.until(lambda: workers.kept >= entries)
                 await workers.tell(STOP)

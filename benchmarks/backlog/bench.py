@@ -7,10 +7,9 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.archive.workers import drain
-from benchmarks.figures import Result
+from benchmarks.figures import Result, Series
 from benchmarks.logs import LogKind, filled_log
 from benchmarks.stage import Kind
 
@@ -39,14 +38,14 @@ async def measure(
     """Drains `entries`, then ten times as many, each from the beginning and into an empty store."""
     figures: dict[str, float] = {"the worker's limit: MiB": memory_bytes / MEBIBYTE}
     rates: list[float] = []
+    lines: dict[str, list[tuple[float, float]]] = {}
     for number, size in enumerate((entries, TIMES * entries)):
         tell(f"backlog: {size:,} entries", number, 2)
         amount, spent, steps = await _drained(stage, size, memory_bytes, on)
         rates.append(amount / spent.seconds)
         name = f"backlog of {amount:,}"
         figures[f"{name}: entries/s"] = rates[-1]
-        for tenth, rate in enumerate(step_rates(steps, amount // _STEPS), 1):
-            figures[f"{name}: entries/s in tenth {tenth}"] = rate
+        lines[name] = list(enumerate(step_rates(steps, amount // _STEPS), 1))
         figures[f"{name}: slowest tenth over the median tenth, in rate"] = _flatness(steps)
         figures[f"{name}: peak MiB"] = spent.peak_memory_bytes / MEBIBYTE
     figures["rate of the large backlog over that of the small one"] = rates[1] / rates[0]
@@ -54,6 +53,7 @@ async def measure(
         name="backlog" if on is LogKind.POSTGRES else f"backlog-{on}",
         parameters={"entries": entries, "log": on, "memory_bytes": memory_bytes},
         figures=figures,
+        series=[Series(title="backlog: rate as it is drained", x="tenth of the backlog", y="entries/s", lines=lines)],
     )
 
 
@@ -66,11 +66,10 @@ async def _drained(stage: Stage, entries: int, memory_bytes: int, on: LogKind) -
         def told(kept: int) -> None:
             if kept == 0:
                 at[0] = time.perf_counter()  # it does not work yet
-            at.extend([time.perf_counter()] * (kept // step - (len(at) - 1)))
+            while kept >= step * len(at):
+                at.append(time.perf_counter())
 
-        spent = await drain(
-            orders, processes=1, partitions=tenant.ARCHIVED_PARTITIONS, entries=volume.entries, told=told
-        )
+        spent = await drain(orders, entries=volume.entries, told=told)
         return volume.entries, spent, [one - at[0] for one in at[1:]]
 
 

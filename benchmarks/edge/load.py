@@ -196,7 +196,7 @@ async def main(orders: Orders) -> None:
     allow_connections()
     wanted = await orders.next(LoadOrders)
     made = traffic.bodies(seed=SEED, items=wanted.pool_items, items_a_body=wanted.items_a_body)
-    requests = [_request(body) for body in made]
+    requests = [request_of(body) for body in made]
     async for volley in orders.all(Volley):
         orders.answer(await _fire(requests, volley))
 
@@ -207,7 +207,8 @@ def allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _request(body: bytes) -> bytes:
+def request_of(body: bytes) -> bytes:
+    """A webhook as the provider sends it."""
     head = (
         f"POST {tenant.WEBHOOK_PATH} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: application/json\r\n"
         f"x-hub-signature-256: {tenant.signature(body).decode()}\r\ncontent-length: {len(body)}\r\n\r\n"

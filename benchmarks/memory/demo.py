@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.children import ChildFailedError
+from benchmarks.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,27 +22,13 @@ _TAIL_BYTES = 2000
 
 async def peak_memory(sizes: Sequence[int], *, progress: Path) -> dict[int, dict[str, Any]]:
     """What the demo said of its memory and time, by its number of messages. Forgets the progress when all is done."""
-    done = _read(progress)
+    kept = Progress(progress)
     for messages in sizes:
-        if str(messages) not in done:
-            done[str(messages)] = await _demo(messages)
-            _write(progress, done)
-    _forget(progress)
+        if str(messages) not in kept.done():
+            kept.add(str(messages), await _demo(messages))
+    done = kept.done()
+    kept.forget()
     return {messages: done[str(messages)] for messages in sizes}
-
-
-def _read(progress: Path) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = json.loads(progress.read_text()) if progress.exists() else {}
-    return found
-
-
-def _write(progress: Path, done: dict[str, dict[str, Any]]) -> None:
-    progress.parent.mkdir(parents=True, exist_ok=True)
-    progress.write_text(json.dumps(done))
-
-
-def _forget(progress: Path) -> None:
-    progress.unlink(missing_ok=True)
 
 
 async def _demo(messages: int) -> dict[str, Any]:

@@ -82,7 +82,7 @@ async def _keep(stage: Stage, records: Place, entries: int) -> int:
     """By the archive worker, from a log; how many."""
     async with filled_log(stage, LogKind.POSTGRES, entries) as (log, volume):
         orders = WorkerOrders(log=log, records_dsn=records.dsn, group="moving")
-        await drain(orders, processes=1, partitions=tenant.ARCHIVED_PARTITIONS, entries=volume.entries)
+        await drain(orders, entries=volume.entries)
         return volume.entries
 
 

@@ -26,8 +26,11 @@ from benchmarks.stage import Kind, Stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from backends.s3.clients import Client
     from benchmarks.rounds import Tell
     from broker.core.ports import BlobStore
+
+    Put = Callable[[str, bytes], Awaitable[None]]
 
 PHOTOS, PHOTO_BYTES = 1000, 60_000
 AT_ONCE = 8
@@ -61,6 +64,28 @@ async def measure(stage: Stage, *, photos: int = PHOTOS, runs: int, tell: Tell) 
     return Result(name="photos", parameters=parameters, comparisons=comparisons)
 
 
+def put_into_s3(client: Client, bucket: str) -> Put:
+    """Puts bytes in one request, unless something lies there."""
+
+    async def put(place: str, data: bytes) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        await client.put_object(
+            Bucket=bucket, Key=place, Body=data, IfNoneMatch="*", Metadata={"custody-sha256": digest}
+        )
+
+    return put
+
+
+def put_into_postgres(pool: asyncpg.Pool[asyncpg.Record]) -> Put:
+    """Puts bytes in one statement, unless something lies there."""
+
+    async def put(place: str, data: bytes) -> None:
+        digest = hashlib.sha256(data).digest()
+        await pool.execute(_INSERT, place, uuid4(), len(data), digest, data)
+
+    return put
+
+
 def _photos(count: int) -> Sequence[bytes]:
     source = random.Random(1)
     return [source.randbytes(PHOTO_BYTES) for _ in range(count)]
@@ -86,15 +111,8 @@ class _Turns:
         at = await fresh_bucket(self.server)
         clients = Clients(at.options())
         client = await clients.of(at.options().region)
-
-        async def put(place: str, photo: bytes) -> None:
-            digest = hashlib.sha256(photo).hexdigest()
-            await client.put_object(
-                Bucket=at.bucket, Key=place, Body=photo, IfNoneMatch="*", Metadata={"custody-sha256": digest}
-            )
-
         try:
-            return await self._timed(put)
+            return await self._timed(put_into_s3(client, at.bucket))
         finally:
             await clients.close()
 
@@ -111,14 +129,9 @@ class _Turns:
             self.stage.fresh(Kind.BLOBS) as at,
             asyncpg.create_pool(at.admin_dsn, min_size=AT_ONCE, max_size=AT_ONCE) as pool,
         ):
+            return await self._timed(put_into_postgres(pool))
 
-            async def put(place: str, photo: bytes) -> None:
-                digest = hashlib.sha256(photo).digest()
-                await pool.execute(_INSERT, place, uuid4(), len(photo), digest, photo)
-
-            return await self._timed(put)
-
-    async def _timed(self, put: Callable[[str, bytes], Awaitable[None]]) -> Sample:
+    async def _timed(self, put: Put) -> Sample:
         waiting = iter(enumerate(self.photos))
 
         async def hand() -> None:

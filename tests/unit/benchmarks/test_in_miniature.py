@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import asyncpg
 import pytest
 
 from benchmarks.archive import bench as archive
+from benchmarks.archive.orders import WorkerOrders
 from benchmarks.archive.reference import digests
+from benchmarks.archive.workers import drain
 from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.children import ChildFailedError
@@ -21,7 +25,12 @@ from benchmarks.digests import NotTheSameError
 from benchmarks.edge import bench as edge
 from benchmarks.edge import latency
 from benchmarks.end_to_end import bench as end_to_end
+from benchmarks.erase import bench as erase
+from benchmarks.figures import Sample
+from benchmarks.growth import bench as growth
+from benchmarks.growth.filling import fill_up
 from benchmarks.logs import LogKind, filled_log
+from benchmarks.media import bench as media
 from benchmarks.memory import bench as memory
 from benchmarks.memory import demo
 from benchmarks.memory.blob import MEBIBYTE
@@ -29,6 +38,7 @@ from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
 from benchmarks.profile import bench as profile
 from benchmarks.rounds import silent
+from benchmarks.soak import bench as soak
 from benchmarks.stage import Kind
 from tests.kafka_servers import missing_for_local_kafka
 from tests.servers import unavailable
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.figures import Comparison
+    from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
 ENTRIES = 240
@@ -252,6 +263,122 @@ async def test_all_that_is_kept_is_copied_and_compared_at_each_size(stage: Stage
     assert [name for name in result.figures if " over peak at " in name] == [
         f"{command}, peak at {records[1]:,} over peak at {records[0]:,}" for command in ("copy", "parity")
     ]
+
+
+async def test_the_erase_worker_and_a_bare_client_delete_the_very_same_objects(stage: Stage) -> None:
+    # The provider counts what it is asked, and the receipts are read: another object, or none, would have raised.
+    result = await erase.measure(stage, targets=40, runs=1, tell=silent)
+
+    (comparison,) = result.comparisons
+    assert (comparison.subject, comparison.floors) == ("worker", ("aiohttp",))
+    assert counts_of(comparison) == {(("targets", 40),)}
+
+
+@pytest.mark.usefixtures("s3_here")
+async def test_the_media_worker_and_a_bare_client_move_the_very_same_objects(stage: Stage) -> None:
+    # The provider counts what it is asked, and the results are read: another object, or none, would have raised.
+    sizes = (media.Size(parts=20, part_bytes=1000), media.Size(parts=2, part_bytes=MEBIBYTE))
+
+    result = await media.measure(stage, runs=1, tell=silent, sizes=sizes)
+
+    assert [one.subject for one in result.comparisons] == ["worker"] * 4
+    assert [counts_of(one) for one in result.comparisons] == [{(("parts", count),)} for count in (20, 20, 2, 2)]
+
+
+async def test_stores_of_each_size_keep_the_same_entries_and_report_all_they_have(stage: Stage, tmp_path: Path) -> None:
+    # Every run's records are counted, and so are those of the report: another number would have raised.
+    load = growth.Load(entries=100, runs=1, on=LogKind.POSTGRES)
+    progress = tmp_path / "progress.json"
+
+    result = await growth.measure(stage, load, sizes=(300, 1200), tell=silent, progress=progress)
+
+    (comparison,) = result.comparisons
+    assert len(counts_of(comparison)) == 1
+    small, large = (int(comparison.samples[side][0].counts["records"]) for side in comparison.samples)
+    assert small == large >= 100
+    rates, reports = result.series
+    (smaller, _), (larger, _) = rates.lines["median"]
+    assert smaller < 600 < larger
+    assert [records for records, _ in reports.lines["median"]] == [smaller, larger]
+    assert not progress.exists()
+
+
+async def test_copies_in_a_grown_store_are_as_what_the_worker_kept_under_ids_of_their_own(stage: Stage) -> None:
+    async with stage.fresh(Kind.RECORDS) as place, filled_log(stage, LogKind.POSTGRES, ENTRIES) as (log, volume):
+        orders = WorkerOrders(log=log, records_dsn=place.dsn, group="growth")
+        await drain(orders, entries=volume.entries)
+
+        assert await fill_up(stage, place, 5 * volume.entries, lambda _done, _of: None) == 5 * volume.entries
+
+        connection = await asyncpg.connect(place.admin_dsn)
+        try:
+            ids = await connection.fetch("SELECT record_id, row_number FROM custody_pas.records ORDER BY row_number")
+            kept = await connection.fetch("SELECT state, count(*) FROM custody_pas.part_states GROUP BY state")
+            targets = await connection.fetch("SELECT state, count(*) FROM custody_pas.targets GROUP BY state")
+            receipts = await connection.fetchval(
+                "SELECT count(*) FROM custody_pas.receipts JOIN custody_pas.targets "
+                "USING (tenant, target_id) WHERE state = 'erased'"
+            )
+        finally:
+            await connection.close()
+    parts = ENTRIES // 5
+    assert all(re.fullmatch(r"rec_[a-z2-7]{32}", one) for one, _ in ids)
+    assert len({number for _, number in ids}) == len(ids)
+    assert dict(map(tuple, kept)) == {None: parts, "kept": 4 * parts}
+    assert dict(map(tuple, targets)) == {"waiting": parts, "erased": 4 * parts}
+    assert receipts == 4 * parts
+
+
+async def test_a_pair_that_was_measured_before_an_interruption_is_not_measured_again(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = Sample(seconds=1, counts={"records": 9}, data_bytes=9, cpu_seconds=1, peak_memory_bytes=9)
+    measured: list[int] = []
+
+    async def pair(_stage: Stage, _load: growth.Load, sizes: tuple[int, int], _tell: Tell) -> list[growth.Grown]:
+        measured.append(sizes[1])
+        if measured == [100, 1000]:
+            raise KeyboardInterrupt
+        return [
+            growth.Grown(records=size, samples=[sample], wal_bytes=1, report_seconds=[0.5], disk_bytes=1)
+            for size in sizes
+        ]
+
+    monkeypatch.setattr(growth, "_pair", pair)
+    load = growth.Load(entries=9, runs=1, on=LogKind.POSTGRES)
+    progress = tmp_path / "progress.json"
+
+    with pytest.raises(KeyboardInterrupt):
+        await growth.measure(stage, load, sizes=(10, 100, 1000), tell=silent, progress=progress)
+    result = await growth.measure(stage, load, sizes=(10, 100, 1000), tell=silent, progress=progress)
+
+    assert measured == [100, 1000, 1000]
+    assert [one.subject for one in result.comparisons] == ["100 records", "1,000 records"]
+    assert not progress.exists()
+
+
+async def test_edge_and_archive_as_they_are_run_keep_every_item_of_a_short_soak(stage: Stage) -> None:
+    # Every item is counted in the end: one that was not kept would have raised.
+    result = await soak.measure(stage, minutes=0.05, tell=silent, trial_seconds=1)
+
+    memory, *lags = result.series
+    assert set(memory.lines) == {"edge", "archive"}
+    assert all(mebibytes > 20 for line in memory.lines.values() for _, mebibytes in line)
+    assert [one.y for one in lags] == ["entries", "seconds"]
+    assert result.figures["half load: requests/s"] > 0
+
+
+def test_memory_is_compared_from_the_second_tenth_of_a_soak_to_the_last() -> None:
+    mebibytes = [10, *[20] * 8, 30]
+    looks = [
+        soak.Look(minute=minute, memory_bytes={"edge": mebibyte * MEBIBYTE}, lag_entries=minute, lag_seconds=0.5)
+        for minute, mebibyte in enumerate(mebibytes)
+    ]
+
+    found = soak.figures(looks)
+
+    assert found["edge's memory at the end over that after warming up"] == 1.5
+    assert (found["lag, median: entries"], found["lag, most: entries"]) == (4.5, 9)
 
 
 async def test_demos_that_were_measured_before_an_interruption_are_not_run_again(
