@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -14,12 +13,12 @@ from benchmarks import tenant
 from benchmarks.children import Child, started
 from benchmarks.digests import Digest, NotTheSameError, digest
 from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
-from benchmarks.edge.real import HOST
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import LogAt, LogKind
 from benchmarks.machine import Spent
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Kind, Place, Stage
+from broker.demo.ports import free_ports
 from broker.log.postgres import PostgresLog
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ async def ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, *
     for side, role in ROLES.items():
         orders = ServerOrders(
             log=LogAt(kind=LogKind.POSTGRES, address=place.dsn),
-            port=free_port(),
+            port=free_ports(1)[0],
             pool_items=size.pool_items,
             items_a_body=size.items_a_body,
             frozen=frozen,
@@ -171,10 +170,3 @@ async def usage(server: Child) -> Spent:
     """What a server has spent since it was last asked."""
     await server.tell("usage")
     return await server.answer(Spent)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

@@ -18,7 +18,7 @@ from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.children import Child, started
 from benchmarks.digests import NotTheSameError
-from benchmarks.edge.bench import OK, free_port, usage
+from benchmarks.edge.bench import OK, usage
 from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
 from benchmarks.end_to_end.orders import Committed, ConsumerOrders, Until
 from benchmarks.logs import LogAt, open_log
@@ -26,6 +26,7 @@ from benchmarks.machine import Spent
 from benchmarks.stage import Place
 from broker.core.ports import EventLog
 from broker.core.topics import TopicPartition
+from broker.demo.ports import free_ports
 from broker.workers.archive import GROUP
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ async def up(at: LogAt, store: Place, *, pool_items: int, reference: Place | Non
 
     The bodies to come have one item each, `pool_items` of them.
     """
-    port = free_port()
+    (port,) = free_ports(1)
     server = ServerOrders(log=at, port=port, pool_items=pool_items, items_a_body=1, frozen=False)
     async with AsyncExitStack() as exits:
         log = await open_log(at)

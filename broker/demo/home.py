@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
 from broker.core.errors import SettingsError
+from broker.demo.ports import free_ports
 from broker.store_settings import PROFILES, Kind, StoreName
 from broker.store_settings import ROLES as STORE_ROLES
 from connectors.simulator.config import DeliveryConfig, SimulatorConfig
@@ -44,11 +44,7 @@ class Ports:
     def free(cls) -> Ports:
         """Ports that nothing listens on now."""
         names = [one.name for one in fields(cls)]
-        listeners = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-        ports = [one.getsockname()[1] for one in listeners]
-        for one in listeners:
-            one.close()
-        return cls(**dict(zip(names, ports, strict=True)))
+        return cls(**dict(zip(names, free_ports(len(names)), strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from backends.mongo.migrate import migrate
 from backends.mongo.records import MongoRecords
 from broker.core.account import draw
 from broker.core.errors import SettingsError, StoreUnavailableError
+from broker.demo.ports import free_ports
 from tests.contract.record_store_targets import LEASE
 from tests.mongo_stores import DRIVERS, emptied
 from tests.records import LOG, TENANT, Desk, target_of
@@ -39,7 +39,7 @@ async def standalone() -> AsyncIterator[str]:
         unavailable("A MongoDB without a replica set: install custody[embedded-mongo]")
     program = str(importlib.metadata.distribution(DISTRIBUTION).locate_file("fiftyone/db/bin/mongod"))
     folder = Path(tempfile.mkdtemp(prefix="custody-tests-", dir="/var/tmp"))
-    port = _free_port()
+    (port,) = free_ports(1)
     server = await asyncio.create_subprocess_exec(
         *(program, "--dbpath", str(folder), "--bind_ip", HOST, "--port", str(port), "--nounixsocket", "--quiet"),
         *("--wiredTigerCacheSizeGB", "0.25"),
@@ -119,11 +119,3 @@ async def test_the_same_record_in_two_partitions_at_once_is_kept_once(store: Mon
         answers = await asyncio.gather(store.keep([left]), store.keep([right]))
         assert sorted(one.outcome for some in answers for one in some) == ["duplicate", "stored"]
     assert (await store.tally(TENANT, LOG)).kept == 10
-
-
-def _free_port() -> int:
-
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        port: int = one.getsockname()[1]
-    return port

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest_asyncio
 
 from broker import app
 from broker.core.errors import LogUnavailableError
+from broker.demo.ports import free_ports
 from broker.log.kafka.local import ClusterOptions, ClusterSecurity, Login
 from tests.e2e.installation import TENANT, Installation, lay_out, use
 from tests.kafka_credentials import Certificates, TokenMaker
@@ -182,7 +182,7 @@ async def test_one_machine_needs_no_cluster_but_custodys_own(
 ) -> None:
     if missing := await asyncio.to_thread(missing_for_local_kafka):
         unavailable(missing)
-    postgres, kafka = free_port(), free_port()
+    postgres, kafka = free_ports(2)
     installation = lay_out(open_folder, "postgresql://unused:unused@127.0.0.1:9/none")
     addresses = "\n".join(
         f'[{name}]\ndsn = "postgresql://{name}_user:pw-{name}@127.0.0.1:{postgres}/custody_{name}"'
@@ -211,12 +211,6 @@ async def test_one_machine_needs_no_cluster_but_custodys_own(
         assert f"custody.{TENANT}.messages.v1" in await log_again.topics()
         await log_again.close()
     assert not await answers(kafka)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def answers(port: int) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from broker import app
+from broker.demo.ports import free_ports
 from broker.run import WORKERS
 from broker.settings import EmbeddedSettings, Settings
 from tests.e2e.installation import Installation, lay_out, on_s3_mongo, said, use
@@ -47,12 +47,6 @@ async def ended(process: asyncio.subprocess.Process, number: signal.Signals) -> 
     async with asyncio.timeout(_SECONDS):
         code = await process.wait()
         return code, await process.stderr.read() if process.stderr is not None else b""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def is_open(port: int) -> bool:
@@ -127,7 +121,7 @@ async def test_an_interrupted_command_is_exit_code_130(tmp_path: Path) -> None:
 
 
 async def test_run_serves_until_sigterm_and_leaves_nothing_unsaid(here: Installation) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     settings = here.folder / "settings.toml"
     settings.write_text(settings.read_text() + f'\n[edge]\nport = {port}\n[telemetry]\nlog_format = "json"\n')
     process = await started("run", settings=settings)
@@ -140,7 +134,7 @@ async def test_run_serves_until_sigterm_and_leaves_nothing_unsaid(here: Installa
 
 
 async def test_what_was_counted_and_traced_is_exported_at_the_end(here: Installation) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     telemetry = 'log_level = "error"\nmetrics = "console"\nmetrics_interval_seconds = 3600\ntraces = "console"\n'
     settings = here.folder / "settings.toml"
     settings.write_text(settings.read_text() + f"\n[edge]\nport = {port}\n[telemetry]\n{telemetry}")
@@ -170,7 +164,7 @@ def open_folder() -> Iterator[Path]:
 
 async def test_one_machine_needs_no_server_but_custodys_own(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installation = lay_out(open_folder, "postgresql://unused:unused@127.0.0.1:9/none")
-    port = free_port()
+    (port,) = free_ports(1)
     addresses = "\n".join(
         f'[{name}]\ndsn = "postgresql://{name}_user:pw-{name}@127.0.0.1:{port}/custody_{name}"'
         for name in ("log", "records", "blobs")
@@ -189,7 +183,7 @@ async def test_one_machine_needs_no_server_but_custodys_own(open_folder: Path, m
 
 
 async def test_a_server_that_somebody_else_started_is_taken_over_when_they_are_gone(open_folder: Path) -> None:
-    port = free_port()
+    (port,) = free_ports(1)
     settings = Settings(embedded=EmbeddedSettings(directory=open_folder / "postgres", port=port))
     starter = AsyncExitStack()
     await starter.enter_async_context(app.embedded(settings))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-import socket
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from broker.demo.home import PROVIDER, TENANTS, DemoHome, Log, Ports, to_toml
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 
     from connectors.simulator.misbehaviour import Misbehaviour
 
-_PORTS = range(11_000, 19_900)
-"""Below what systems hand out to outgoing connections, since whoever dials a dead worker may not be given its port; and
-apart from the ports of embedded servers."""
 _DELIVERY = DeliveryConfig(batch_limit=8, in_flight=4, outstanding=24, retry_longest_seconds=2.5)
 _MEDIA = MediaConfig(expiring_seconds=3_600)
 _WORKERS = {
@@ -72,9 +67,7 @@ class StageHome:
         layout: Layout | None = None,
     ) -> StageHome:
         """Lays the folder out."""
-        names = [one.name for one in fields(Ports)]
-        ports = Ports(**dict(zip(names, free_ports(len(names)), strict=True)))
-        demo = DemoHome.make(root, seed=seed, ports=ports, log=log)
+        demo = DemoHome.make(root, seed=seed, ports=Ports.free(), log=log)
         config = replace(demo.simulator, delivery=_DELIVERY, media=_MEDIA, misbehaviour=misbehaviour)
         registry = tomllib.loads((demo.root / "custody.toml").read_text(encoding="utf-8"))
         home = cls(demo=demo, servers=servers, simulator=config, registry=registry, overrides=overrides or {})
@@ -165,19 +158,4 @@ class StageHome:
         }
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError(f"no {count} free ports from {_PORTS.start} to {_PORTS.stop}")
-
-
-__all__ = ["PROVIDER", "TENANTS", "StageHome", "free_ports"]
+__all__ = ["PROVIDER", "TENANTS", "StageHome"]

@@ -26,13 +26,14 @@ from broker.core.errors import RetryableError
 from broker.core.ports import BlobStore, EventLog, RecordStore
 from broker.core.topics import Stream, topic_name
 from broker.demo.home import Log
+from broker.demo.ports import free_ports
 from broker.judge import Judge, Verdict
 from broker.preparing import passwords_of
 from broker.settings import Settings
 from connectors.simulator import Misbehaviour, Play, Simulator
 from tests.stage.actors import Actor, ActorFailedError
 from tests.stage.doomed import COMMAND
-from tests.stage.home import PROVIDER, TENANTS, Layout, StageHome, free_ports
+from tests.stage.home import PROVIDER, TENANTS, Layout, StageHome
 from tests.stage.nursery import Child, Nursery, nursery_at
 from tests.stage.servers import Servers
 from tests.stage.truth import Truth

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from broker.core.registry import Registry
+from broker.demo.ports import free_ports
 from broker.inspecting import topic_findings
 from broker.settings import Settings
-from tests.stage.home import free_ports
 
 NOBODY = Registry(tenants={}, apps={}, accounts={})
 

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from broker.core.errors import BlobsUnavailableError
 from broker.core.metrics import NoMetrics
 from broker.core.registry import Registry
+from broker.demo.ports import free_ports
 from broker.run import Runner
 from broker.settings import Settings
 from broker.store_settings import BlobsSettings
-from tests.stage.home import free_ports
 
 
 def runner(settings: Settings, exits: AsyncExitStack) -> Runner:
