@@ -26,6 +26,7 @@ from benchmarks.moving import bench as moving
 from benchmarks.photos import bench as photos
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS, staged
+from broker.core.errors import CustodyError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,6 +50,7 @@ class Which(StrEnum):
     EDGE = "edge"
     MEMORY = "memory"
     MOVING = "moving"
+    PEERS = "peers"
     PHOTOS = "photos"
     ALL = "all"
 
@@ -57,8 +59,8 @@ What = Annotated[
     Which,
     typer.Argument(
         help="archive, archive-mongo, backlog, compression (of a log on Kafka), edge, memory (long; it goes on where "
-        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), photos, or all of those that "
-        "need no Java."
+        "it was stopped), moving (copy and parity, at a tenth of the entries and at all), peers (sinks that others "
+        "wrote; it needs Java and Maven), photos, or all of those that need no Java."
     ),
 ]
 Runs = Annotated[int, typer.Option("--runs", min=1, help="How often each side has its turn, after one to warm up.")]
@@ -103,7 +105,11 @@ def main(  # noqa: PLR0913 - each is an option of the command line
     Take the ratios: they hold on a noisy machine too, since the sides take turns.
     """
     wanted = Wanted(what=what, runs=runs, entries=entries, long=long, log=log)
-    found = asyncio.run(_measured(wanted, named or machine.described()))
+    try:
+        found = asyncio.run(_measured(wanted, named or machine.described()))
+    except CustodyError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
     for _, document in found:
         report.write(results, document)
     if as_json:
@@ -142,6 +148,10 @@ async def _results(wanted: Wanted, stage: Stage, tell: Tell) -> AsyncIterator[Re
         yield await memory.measure(stage, tell=tell, progress=_PROGRESS, demos=demos)
     if wanted.includes(Which.MOVING):
         yield await moving.measure(stage, entries=moving.sizes(wanted.entries), tell=tell)
+    if wanted.what is Which.PEERS:
+        from benchmarks.peers import bench as peers  # noqa: PLC0415 - Kafka's clients come along, for those who use it
+
+        yield await peers.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell)
     if wanted.includes(Which.PHOTOS):
         yield await photos.measure(stage, runs=wanted.runs, tell=tell)
 

@@ -25,6 +25,9 @@ ROLES = {
     "edge.load": "benchmarks.edge.load",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
+    "peers.mongo": "benchmarks.peers.mongo_worker",
+    "peers.plain": "benchmarks.peers.plain",
+    "peers.postgres": "benchmarks.peers.postgres_worker",
 }
 """The module of each role; its `main` gets this end."""
 

@@ -23,13 +23,14 @@ from broker.workers.deliver import Delivery
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from benchmarks.child import Orders
     from benchmarks.machine import Spent
     from broker.core.ports import EventLog, LogEntry, RecordStore
 
     Count = Callable[[int], None]
+    OpenStore = Callable[[str], Awaitable[RecordStore]]
 
 
 class Countdown:
@@ -60,14 +61,19 @@ async def main(orders: Orders) -> None:
     orders.answer(await drain(await orders.next(WorkerOrders), lambda _done: None))
 
 
-async def drain(wanted: WorkerOrders, count: Count) -> Spent:
+async def on_postgres(dsn: str) -> RecordStore:
+    """The store, as `custody run` opens it."""
+    options = PostgresOptions(connections=PostgresSettings().pool_size)
+    return await PostgresRecords.open(dsn, clock=lambda: tenant.AT, options=options)
+
+
+async def drain(wanted: WorkerOrders, count: Count, *, open_store: OpenStore = on_postgres) -> Spent:
     """Keeps what the orders say, and counts how far it has come; what it took."""
     telemetry = TelemetrySettings(log_level="warning")
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
-    options = PostgresOptions(connections=PostgresSettings().pool_size)
-    store = await PostgresRecords.open(wanted.records_dsn, clock=lambda: tenant.AT, options=options)
+    store = await open_store(wanted.records_dsn)
     spent = await _drained(wanted, log, store, metrics, count)
     await store.close()
     await log.close()
