@@ -17,6 +17,7 @@ from benchmarks.logs import LogKind
 from benchmarks.progress import Progress
 from benchmarks.running import Run
 from benchmarks.stage import staged
+from broker.core.errors import CustodyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +104,11 @@ def main(  # noqa: PLR0913 - each is an option of the command line
         progress=Progress(CACHE / "bench-full.json") if what == FULL else None,
         console=None if as_json else Console(width=None if sys.stdout.isatty() else _WIDTH),
     )
-    documents = asyncio.run(_measured(run, steps(wanted, long=long)))
+    try:
+        documents = asyncio.run(_measured(run, steps(wanted, long=long)))
+    except CustodyError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
     if as_json:
         print(json.dumps(documents, indent=2))
 

@@ -20,6 +20,7 @@ from benchmarks.logs import LogKind
 from benchmarks.media import bench as media
 from benchmarks.memory import bench as memory
 from benchmarks.moving import bench as moving
+from benchmarks.peers import bench as peers
 from benchmarks.photos import bench as photos
 from benchmarks.profile import bench as profile
 from benchmarks.soak import bench as soak
@@ -142,6 +143,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "moving": Benchmark(
         about="copy and parity, at a tenth of the entries and at all",
         measure=lambda stage, wanted, tell: moving.measure(stage, entries=moving.sizes(wanted.entries), tell=tell),
+    ),
+    "peers": Benchmark(
+        about="the archive beside Debezium, MongoDB's sink and a plain handler",
+        measure=lambda stage, wanted, tell: peers.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell),
+        java=True,
     ),
     "photos": Benchmark(
         about="photos into blob stores",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ROLES = {
+    "archive.follower": "benchmarks.archive.follower",
     "archive.worker": "benchmarks.archive.worker",
     "archive.floor": "benchmarks.archive.floor",
     "compression.worker": "benchmarks.compression.worker",
@@ -23,13 +24,13 @@ ROLES = {
     "edge.bare": "benchmarks.edge.bare",
     "edge.load": "benchmarks.edge.load",
     "end_to_end.floor": "benchmarks.end_to_end.floor",
-    "end_to_end.worker": "benchmarks.end_to_end.worker",
     "erase.floor": "benchmarks.erase.floor",
     "erase.worker": "benchmarks.erase.worker",
     "media.floor": "benchmarks.media.floor",
     "media.worker": "benchmarks.media.worker",
     "memory.blob": "benchmarks.memory.blob",
     "moving.command": "benchmarks.moving.command",
+    "peers.plain": "benchmarks.peers.plain",
     "provider": "benchmarks.provider",
     "soak.load": "benchmarks.soak.load",
 }

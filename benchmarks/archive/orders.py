@@ -16,13 +16,14 @@ STOP = "stop"
 class WorkerOrders:
     """Be a member of this group and own partitions; on `GO` keep what lies there, until `STOP`.
 
-    `memory_bytes`: with no more than so much of data.
+    `memory_bytes`: with no more than so much of data. `mongodb`: the store is there, at `records_dsn`.
     """
 
     log: LogAt
     records_dsn: str = field(repr=False)
     group: str
     memory_bytes: int | None = None
+    mongodb: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from backends.mongo.connections import MongoOptions
+from backends.mongo.records import MongoRecords
 from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
 from benchmarks import tenant
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from benchmarks.machine import Spent
-    from broker.core.ports import Clock, LogEntry
+    from broker.core.ports import Clock, LogEntry, RecordStore
 
 _ROOM_BYTES = 16 * 2**20
 _LOOK_SECONDS = 0.05
@@ -80,8 +82,7 @@ async def working(wanted: WorkerOrders, *, clock: Clock) -> AsyncGenerator[Deliv
     configure_logging(telemetry, profile=Profile.DEVELOPMENT)
     metrics = measures.metrics(telemetry)
     log = await open_log(wanted.log, metrics)
-    options = PostgresOptions(connections=PostgresSettings().pool_size)
-    store = await PostgresRecords.open(wanted.records_dsn, clock=clock, options=options)
+    store = await _opened(wanted, clock)
     registry = tenant.registry()
     archive = Archive(
         log=log,
@@ -97,6 +98,13 @@ async def working(wanted: WorkerOrders, *, clock: Clock) -> AsyncGenerator[Deliv
     yield archive.delivery
     await store.close()
     await log.close()
+
+
+async def _opened(wanted: WorkerOrders, clock: Clock) -> RecordStore:
+    if wanted.mongodb:
+        return await MongoRecords.open(wanted.records_dsn, clock=clock, options=MongoOptions())
+    options = PostgresOptions(connections=PostgresSettings().pool_size)
+    return await PostgresRecords.open(wanted.records_dsn, clock=clock, options=options)
 
 
 async def _delivery(archive: Archive, group: str) -> Delivery:

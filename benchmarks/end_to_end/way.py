@@ -134,7 +134,7 @@ async def up(at: LogAt, store: Place, *, pool_items: int, reference: Place | Non
             yield Floor(log=log, store=store, load=load, edge=edge, port=port, keeper=keeper)
         else:
             worker = WorkerOrders(log=at, records_dsn=store.dsn, group=GROUP)
-            keeper = await exits.enter_async_context(started("end_to_end.worker", worker))
+            keeper = await exits.enter_async_context(started("archive.follower", worker))
             yield Custody(log=log, store=store, load=load, edge=edge, port=port, keeper=keeper)
 
 

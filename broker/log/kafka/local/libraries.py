@@ -1,4 +1,4 @@
-"""Kafka's own programs: fetched once from Maven Central, checked by Maven, and kept for this account."""
+"""Programs in Java, Kafka's own first: fetched once from Maven Central, checked by Maven, and kept for this account."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,34 +20,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIBRARIES_VARIABLE = "CUSTODY_KAFKA_LIBRARIES"
-_POM = Path(__file__).with_name("pom.xml")
-_VERSION = "4.3.1"
-_MAIN_JAR = f"kafka_2.13-{_VERSION}.jar"
+KAFKA_VERSION = "4.3.1"
 _FETCH_SECONDS = 600.0
 
 
-def usable_libraries(java: Path, folder: Path | None = None) -> Path:
-    """The folder of Kafka's jars: `folder`, or the cache's; fetched if it is not there yet.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """What Maven is asked for.
+
+    Attributes:
+        whose: in messages, such as "Kafka's".
+        name: of their folder in the cache.
+        pom: what names them.
+        main_jar: without this one a folder has not got them.
+        variable: of the environment; names a folder that has them.
+    """
+
+    whose: str
+    name: str
+    pom: Path
+    main_jar: str
+    variable: str
+
+
+KAFKA = Artifacts(
+    whose="Kafka's",
+    name=f"kafka-{KAFKA_VERSION}",
+    pom=Path(__file__).with_name("pom.xml"),
+    main_jar=f"kafka_2.13-{KAFKA_VERSION}.jar",
+    variable=LIBRARIES_VARIABLE,
+)
+
+
+def usable_libraries(java: Path, folder: Path | None = None, *, artifacts: Artifacts = KAFKA) -> Path:
+    """The folder of these jars: `folder`, or the cache's; fetched if it is not there yet.
 
     May be called by several processes at once: one fetches, and the others wait for it. Raises LocalKafkaError.
     """
-    target = folder or _default_folder()
+    target = folder or _default_folder(artifacts)
     if not target.exists():
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(target.with_name(f".{target.name}.lock")):
             if not target.exists():
-                _fetch(target, java)
-    if not (target / _MAIN_JAR).is_file():
-        raise LocalKafkaError(f"{target} has no {_MAIN_JAR}: remove the folder, and it is fetched anew")
+                _fetch(artifacts, target, java)
+    if not (target / artifacts.main_jar).is_file():
+        raise LocalKafkaError(f"{target} has no {artifacts.main_jar}: remove the folder, and it is fetched anew")
     return target
 
 
-def _default_folder() -> Path:
+def _default_folder(artifacts: Artifacts) -> Path:
     """By the digest of what is asked for, so that two releases of Custody never share a mixture."""
-    if given := os.environ.get(LIBRARIES_VARIABLE):
+    if given := os.environ.get(artifacts.variable):
         return Path(given)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "custody" / f"kafka-{_VERSION}-{hashlib.sha256(_POM.read_bytes()).hexdigest()[:8]}"
+    return cache / "custody" / f"{artifacts.name}-{hashlib.sha256(artifacts.pom.read_bytes()).hexdigest()[:8]}"
 
 
 @contextmanager
@@ -60,20 +87,20 @@ def _alone(lock: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _fetch(target: Path, java: Path) -> None:
+def _fetch(artifacts: Artifacts, target: Path, java: Path) -> None:
     """Fetches beside the final place: what was cut off leaves nothing that looks whole."""
     maven = shutil.which("mvn")
     if maven is None:
         raise LocalKafkaError(
-            f"Kafka's libraries are not in {target}, and there is no Maven to fetch them: install it "
-            f"(Debian: apt install maven), or name a folder that has them by {LIBRARIES_VARIABLE}"
+            f"{artifacts.whose} libraries are not in {target}, and there is no Maven to fetch them: install it "
+            f"(Debian: apt install maven), or name a folder that has them by {artifacts.variable}"
         )
     prefix = f".{target.name}."
     for left_over in target.parent.glob(f"{prefix}*.new"):
         shutil.rmtree(left_over, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=prefix, suffix=".new", dir=target.parent))
     try:
-        _run_maven(maven, unfinished, java)
+        _run_maven(artifacts, maven, unfinished, java)
         (unfinished / "libs").rename(target)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -87,8 +114,8 @@ def _environment(java: Path) -> dict[str, str]:
     return {**os.environ, **own, "JAVA_HOME": str(home_of(java))}
 
 
-def _run_maven(maven: str, folder: Path, java: Path) -> None:
-    pom = shutil.copy(_POM, folder / "pom.xml")  # Maven writes beside it
+def _run_maven(artifacts: Artifacts, maven: str, folder: Path, java: Path) -> None:
+    pom = shutil.copy(artifacts.pom, folder / "pom.xml")  # Maven writes beside it
     words = ["-q", "-B", "--strict-checksums", "-f", str(pom), "dependency:copy-dependencies"]
     try:
         outcome = subprocess.run(  # noqa: S603 - fixed words and paths of ours, no shell
@@ -103,6 +130,7 @@ def _run_maven(maven: str, folder: Path, java: Path) -> None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise LocalKafkaError(f"Maven did not fetch Kafka's libraries ({type(error).__name__}): try again") from None
-    if outcome.returncode != 0 or not (folder / "libs" / _MAIN_JAR).is_file():
-        raise LocalKafkaError(f"Maven could not fetch Kafka's libraries:\n{last_lines(outcome.stdout)}")
+        what = f"Maven did not fetch {artifacts.whose} libraries ({type(error).__name__}): try again"
+        raise LocalKafkaError(what) from None
+    if outcome.returncode != 0 or not (folder / "libs" / artifacts.main_jar).is_file():
+        raise LocalKafkaError(f"Maven could not fetch {artifacts.whose} libraries:\n{last_lines(outcome.stdout)}")

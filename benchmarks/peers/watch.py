@@ -1,0 +1,88 @@
+"""Looks from outside: who reads, how many rows there are, and what a process spends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from benchmarks.digests import NotTheSameError
+from benchmarks.machine import Spent, peak_memory_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from broker.core.ports import EventLog
+
+    Check: TypeAlias = Callable[[], Awaitable[None]]
+    """Raises if whoever is watched has failed."""
+
+_POLL_SECONDS = 0.02
+_STALL_SECONDS, _PATIENCE_SECONDS = 2.0, 120.0
+_LONGEST_PAUSE_SECONDS = 1.0
+_USER, _SYSTEM = 11, 12
+"""Where the CPU times stand behind a process' name. Source: proc_pid_stat(5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A process that drains the log as a member of a group. `check` raises if it has failed."""
+
+    process_id: int
+    group: str
+    check: Check
+
+
+class ProcessMeter:
+    """Counts what another process spends, from when it is made. Linux alone."""
+
+    def __init__(self, process_id: int) -> None:
+        self._folder = Path(f"/proc/{process_id}")
+        self._cpu_seconds = self._cpu_seconds_so_far()
+        self._started = time.perf_counter()
+
+    def spent(self) -> Spent:
+        """What was spent until now; the memory is the most it ever had."""
+        return Spent(
+            seconds=time.perf_counter() - self._started,
+            cpu_seconds=self._cpu_seconds_so_far() - self._cpu_seconds,
+            peak_memory_bytes=peak_memory_bytes(self._folder / "status"),
+        )
+
+    def _cpu_seconds_so_far(self) -> float:
+        fields = (self._folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
+
+
+async def assigned(log: EventLog, running: Running) -> None:
+    """Until partitions have been given to the group: the first row can be written then."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not await log.members(running.group):
+        await running.check()
+        if time.monotonic() > deadline:
+            raise NotTheSameError(f"nobody of {running.group} has been given a partition")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def filled(count: Callable[[], Awaitable[int]], wanted: int, running: Running) -> None:
+    """Until there are so many rows. It looks the more often the nearer that is, since each look costs something."""
+    started = moved = time.monotonic()
+    seen = 0
+    while (found := await count()) < wanted:
+        now = time.monotonic()
+        if found > seen:
+            seen, moved = found, now
+        elif now - moved > _PATIENCE_SECONDS:
+            raise NotTheSameError(f"{running.group} came to {found} rows of {wanted}, and no further")
+        elif now - moved > _STALL_SECONDS:
+            await running.check()
+        await asyncio.sleep(pause(now - started, found, wanted))
+
+
+def pause(passed_seconds: float, found: int, wanted: int) -> float:
+    """Half of what is left, going by what was done so far."""
+    left = passed_seconds * (wanted - found) / found if found else 0.0
+    return min(max(left / 2, _POLL_SECONDS), _LONGEST_PAUSE_SECONDS)
