@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 2_000
 _START_SECONDS = 60.0
+_ONE_ANSWER = aiohttp.ClientTimeout(total=10)
 _END_SECONDS = 30.0
 
 
@@ -27,6 +28,12 @@ class ProcessEndedError(FatalError):
     """A process of the demo ended by itself; the message has the end of its log."""
 
     code = "process_ended"
+
+
+class ProcessSilentError(FatalError):
+    """A process of the demo was started and did not answer; the message has the end of its log."""
+
+    code = "process_silent"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,11 +48,14 @@ class Running:
     def check(self) -> None:
         """Notes its memory; `ProcessEndedError` if it is no more."""
         if self.process.returncode is not None:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
-                tail = file.read().decode("utf-8", "replace")
-            raise ProcessEndedError(f"{self.name} ended with exit code {self.process.returncode}:\n{tail}")
+            raise ProcessEndedError(f"{self.name} ended with exit code {self.process.returncode}:\n{self.tail()}")
         self.peak_bytes = max(self.peak_bytes, peak_memory(self.process.pid))
+
+    def tail(self) -> str:
+        """The end of its log."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            return file.read().decode("utf-8", "replace")
 
     async def end(self) -> int:
         """SIGTERM, and SIGKILL if that is not enough; the exit code."""
@@ -83,17 +93,23 @@ async def custody(
 
 
 async def answers(running: Running, url: str) -> None:
-    """Returns once a GET of `url` is answered with anything below 500."""
-    async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as session:
-        while True:
-            running.check()
-            try:
-                async with session.get(url) as answer:
-                    if answer.status < 500:  # noqa: PLR2004 - the server's own faults begin there
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
+    """Returns once a GET of `url` is answered with anything below 500; `ProcessSilentError` if not in a minute."""
+    try:
+        async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession(timeout=_ONE_ANSWER) as session:
+            while not await _answers(session, url):
+                running.check()
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        why = f"{running.name} did not answer within {_START_SECONDS:g} s; try again when the machine is less busy"
+        raise ProcessSilentError(f"{why}:\n{running.tail()}") from None
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status < 500  # noqa: PLR2004 - the server's own faults begin there
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def peak_memory(process_id: int) -> int:
