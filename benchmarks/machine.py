@@ -69,14 +69,14 @@ class Meter:
         )
 
 
-def peak_memory_bytes(status: Path = _STATUS) -> int:
-    """The most resident memory that this process has had; on Linux another one, by its `status`.
+def peak_memory_bytes() -> int:
+    """The most resident memory that this process has had.
 
     Of Linux' two counts it is the one that begins anew with the program: what `getrusage` tells is inherited from
     whoever started it. Source: https://man7.org/linux/man-pages/man2/getrusage.2.html and proc_pid_status(5), VmHWM.
     """
-    if status.exists():
-        peak = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
+    if _STATUS.exists():
+        peak = next(line for line in _STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
         return int(peak.split()[1]) * _KIBIBYTE
     peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak_rss if sys.platform == "darwin" else peak_rss * _KIBIBYTE

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
+from benchmarks.digests import NotTheSameError
 from benchmarks.edge.real import HOST
 from benchmarks.logs import SEED
 from connectors.simulator.ids import Ids
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.child import Orders
+    from benchmarks.children import Child
 
 VERSION = "v25.0"
 _END = b"\r\n\r\n"
@@ -60,6 +62,14 @@ def content(size_bytes: int) -> bytes:
 def address(port: int) -> str:
     """Where its API is, when it listens on a port."""
     return f"http://{HOST}:{port}/{VERSION}"
+
+
+async def check_asked(provider: Child, objects: int) -> None:
+    """Sees to it that the provider was asked about so many objects since the last time, and about each once."""
+    await provider.tell("asked")
+    asked = await provider.answer(Asked)
+    if asked != Asked(requests=objects, objects=objects):
+        raise NotTheSameError(f"{asked.requests} requests about {asked.objects} objects, not {objects}")
 
 
 def _answer(status: str, kind: str, body: bytes) -> bytes:

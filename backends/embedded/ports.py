@@ -6,8 +6,12 @@ import random
 import socket
 import sys
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from backends.embedded.account import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOST = "127.0.0.1"
 # Below what Linux (32768) and others hand out to outgoing connections: a client that dials a stopped server's
@@ -15,14 +19,20 @@ HOST = "127.0.0.1"
 PORTS = range(20000, 30000)
 
 
-def free_port(kind: Kind) -> int:
-    """A port that nobody listens on at this moment. Another may take it first: the caller tries again."""
-    for port in random.sample(PORTS, len(PORTS)):
+def free_ports(among: range) -> Iterator[int]:
+    """Ports that nobody listens on at the moment they are drawn, in no order."""
+    for port in random.SystemRandom().sample(among, len(among)):
         with socket.socket() as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+        yield port
+
+
+def free_port(kind: Kind) -> int:
+    """A port that nobody listens on at this moment. Another may take it first: the caller tries again."""
+    for port in free_ports(PORTS):
         return port
     raise kind.error(f"No free port on {HOST} from {PORTS.start} to {PORTS.stop - 1}")
 

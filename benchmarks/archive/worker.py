@@ -13,18 +13,17 @@ from backends.mongo.connections import MongoOptions
 from backends.mongo.records import MongoRecords
 from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
-from benchmarks import tenant
+from benchmarks import telemetry, tenant
 from benchmarks.archive.orders import GO, STOP, WorkerOrders, WorkerReport
 from benchmarks.child import Orders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
-from broker import collector, measures
+from broker import collector
 from broker.core.delivery import DeliveryPolicy
 from broker.core.ports import Subscription
 from broker.core.topics import ARCHIVED_STREAMS
-from broker.settings import Profile, TelemetrySettings, WorkerSettings
+from broker.settings import WorkerSettings
 from broker.store_settings import PostgresSettings
-from broker.telemetry import configure_logging
 from broker.workers.archive import Archive
 from broker.workers.deliver import Delivery, Handler
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from benchmarks.machine import Spent
-    from broker.core.ports import Clock, LogEntry, RecordStore
+    from broker.core.metrics import Metrics
+    from broker.core.ports import Clock, EventLog, LogEntry, RecordStore
 
 _ROOM_BYTES = 16 * 2**20
 _LOOK_SECONDS = 0.05
@@ -78,13 +78,21 @@ async def main(orders: Orders) -> None:
 @asynccontextmanager
 async def working(wanted: WorkerOrders, *, clock: Clock) -> AsyncGenerator[Delivery]:
     """The loop of a worker that has joined its group, still to be run, until the block is left."""
-    telemetry = TelemetrySettings(log_level="warning")
-    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
-    metrics = measures.metrics(telemetry)
+    metrics = telemetry.metrics()
     log = await open_log(wanted.log, metrics)
     store = await _opened(wanted, clock)
+    archive = archive_of(log, store, metrics=metrics, clock=clock)
+    archive.delivery = await _delivery(archive, wanted.group)
+    collector.settle()
+    yield archive.delivery
+    await store.close()
+    await log.close()
+
+
+def archive_of(log: EventLog, store: RecordStore, *, metrics: Metrics, clock: Clock) -> Archive:
+    """An archive of the one tenant."""
     registry = tenant.registry()
-    archive = Archive(
+    return Archive(
         log=log,
         store=store,
         registry=lambda: registry,
@@ -93,11 +101,6 @@ async def working(wanted: WorkerOrders, *, clock: Clock) -> AsyncGenerator[Deliv
         clock=clock,
         entropy=secrets.token_bytes,
     )
-    archive.delivery = await _delivery(archive, wanted.group)
-    collector.settle()
-    yield archive.delivery
-    await store.close()
-    await log.close()
 
 
 async def _opened(wanted: WorkerOrders, clock: Clock) -> RecordStore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,19 +15,17 @@ from pymongo.write_concern import WriteConcern
 from backends.mongo.connections import MongoOptions
 from backends.mongo.drivers import DriverName, driver_of
 from backends.mongo.embedded import EmbeddedMongo
-from backends.mongo.migrate import migrate
 from backends.mongo.records import MongoRecords
-from backends.mongo.roles import ensure_writer
 from benchmarks import tenant
+from benchmarks.archive.worker import archive_of
 from benchmarks.digests import NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import LogKind, filled_log, open_log
 from benchmarks.machine import Meter, Spent
+from benchmarks.mongo import LOGIN, make_store
 from benchmarks.rounds import interleaved
 from broker.core.metrics import NoMetrics
 from broker.core.ports import EventLog, LogEntry
-from broker.workers.archive import Archive
-from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,7 +40,6 @@ DRIVERS: tuple[DriverName, ...] = ("pymongo", "motor")
 COLLECTIONS = ("records", "parts", "targets", "unseen")
 BATCH_ENTRIES = 500
 _READ_ENTRIES = 5000
-_LOGIN = ("custody_bench", "opens-nothing")
 _DURABLY = WriteConcern("majority", j=True)
 
 Documents = dict[str, list[dict[str, Any]]]
@@ -124,19 +120,11 @@ class _Turns:
     async def archive(self, driver: DriverName, *, transactions: bool = True) -> Sample:
         """The archive worker's handler: decoded, kept, told of on the log."""
         async with self._database() as name:
-            uri = self.server.uri(name, *_LOGIN)
+            uri = self.server.uri(name, *LOGIN)
             store = await MongoRecords.open(uri, clock=_noon, options=MongoOptions(driver=driver))
             store._database.has_transactions = transactions  # noqa: SLF001 - as of a server that has none
             try:
-                archive = Archive(
-                    log=self.log,
-                    store=store,
-                    registry=tenant.registry,
-                    capabilities={NAME: CAPABILITIES},
-                    metrics=NoMetrics(),
-                    clock=_noon,
-                    entropy=random.Random(1).randbytes,
-                )
+                archive = archive_of(self.log, store, metrics=NoMetrics(), clock=_noon)
                 meter = Meter()
                 for batch in self.batches:
                     await archive.handle(batch)
@@ -179,8 +167,7 @@ class _Turns:
     async def _database(self) -> AsyncGenerator[str]:
         """A new database, with the schema and the writer's login, until the block is left."""
         name = f"bench_{next(self._numbers)}"
-        await migrate(self.server.uri(name), name)
-        await ensure_writer(self.server.uri(name), name, *_LOGIN)
+        await make_store(self.server, name)
         try:
             yield name
         finally:

@@ -160,7 +160,11 @@ async def ready(stage: Stage, place: Place, size: Size, exits: AsyncExitStack, *
 async def fired(load: Child, volley: Volley) -> Hits:
     """What came of a volley that the server was to answer with 200 throughout."""
     await load.tell(volley)
-    hits = await load.answer(Hits)
+    return all_taken(await load.answer(Hits))
+
+
+def all_taken(hits: Hits) -> Hits:
+    """What came of it, once it is sure that everything was answered with 200."""
     if hits.by_status != {OK: hits.requests}:
         raise NotTheSameError(f"not every request was answered with 200: {dict(hits.by_status)}")
     return hits

@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import tenant
+from benchmarks import telemetry, tenant
 from benchmarks.edge.orders import ServerOrders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
-from broker import measures
 from broker.core.ports import EventLog
 from broker.http import serve
 from broker.servers import now
-from broker.settings import Profile, TelemetrySettings, WorkerSettings
-from broker.telemetry import configure_logging
+from broker.settings import WorkerSettings
 from broker.workers.deliver import Pulse
 from connectors.whatsapp_cloud import webhook
 
@@ -46,9 +44,7 @@ class OneEdge:
 async def main(orders: Orders) -> None:
     """Serves until the parent wants no more."""
     wanted = await orders.next(ServerOrders)
-    telemetry = TelemetrySettings(log_level="warning")
-    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
-    metrics = measures.metrics(telemetry)
+    metrics = telemetry.metrics()
     log = await open_log(wanted.log, metrics)
     edge = OneEdge(log)
     routes = _routes(log, metrics, frozen=wanted.frozen)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.arrivals import due_seconds
 from benchmarks.edge.bare import prepared_entries
+from benchmarks.edge.bench import all_taken
 from benchmarks.edge.latency import CLOSED_LOOP_CONNECTIONS, OPEN_LOOP_CONNECTIONS, generator, waits_seconds
 from benchmarks.edge.orders import SEED, Hits, Volley
 from benchmarks.end_to_end import overload
-from benchmarks.end_to_end.way import Way, all_taken, up
+from benchmarks.end_to_end.way import Way, up
 from benchmarks.figures import Comparison, Latency, Quantiles, Result, Sample, Spread
 from benchmarks.logs import LogKind, empty_log
 from benchmarks.rounds import interleaved

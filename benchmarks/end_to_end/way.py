@@ -18,7 +18,7 @@ from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.children import Child, started
 from benchmarks.digests import NotTheSameError
-from benchmarks.edge.bench import OK, usage
+from benchmarks.edge.bench import usage
 from benchmarks.edge.orders import Hits, LoadOrders, ServerOrders, Volley
 from benchmarks.end_to_end.orders import Committed, ConsumerOrders, Until
 from benchmarks.logs import LogAt, open_log
@@ -136,13 +136,6 @@ async def up(at: LogAt, store: Place, *, pool_items: int, reference: Place | Non
             worker = WorkerOrders(log=at, records_dsn=store.dsn, group=GROUP)
             keeper = await exits.enter_async_context(started("archive.follower", worker))
             yield Custody(log=log, store=store, load=load, edge=edge, port=port, keeper=keeper)
-
-
-def all_taken(hits: Hits) -> Hits:
-    """What came of a volley that was to be answered with 200 throughout."""
-    if hits.by_status != {OK: hits.requests}:
-        raise NotTheSameError(f"not every request was answered with 200: {dict(hits.by_status)}")
-    return hits
 
 
 async def _ends(log: EventLog, topics: Collection[str]) -> Mapping[TopicPartition, int]:

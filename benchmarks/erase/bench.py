@@ -13,7 +13,7 @@ from benchmarks.erase.orders import CONCURRENCY, FloorOrders, WorkerOrders
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import LogKind, empty_log, fill, told
 from benchmarks.machine import Spent
-from benchmarks.provider import Asked, ProviderOrders, object_ids
+from benchmarks.provider import ProviderOrders, check_asked, object_ids
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Stage
 from broker.core.model import EraseCommand, ErasureOutcome
@@ -86,10 +86,7 @@ class _Turns:
 
     async def _sample(self, spent: Spent) -> Sample:
         """What it took, once it is sure that the provider was asked about every object, and once."""
-        await self.provider.tell("asked")
-        asked = await self.provider.answer(Asked)
-        if asked != Asked(requests=len(self.commands), objects=len(self.commands)):
-            raise NotTheSameError(f"{asked.requests} requests of {asked.objects} objects, not {len(self.commands)}")
+        await check_asked(self.provider, len(self.commands))
         return Sample(
             seconds=spent.seconds,
             counts={"targets": len(self.commands)},

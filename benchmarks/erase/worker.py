@@ -7,17 +7,15 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import tenant
+from benchmarks import telemetry, tenant
 from benchmarks.erase.orders import CONCURRENCY, WorkerOrders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from benchmarks.provider import address
-from broker import measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.topics import Stream
 from broker.servers import now
-from broker.settings import Profile, TelemetrySettings, WorkerSettings
-from broker.telemetry import configure_logging
+from broker.settings import WorkerSettings
 from broker.workers.deliver import Delivery
 from broker.workers.erase import GROUP, Erase
 from broker.workers.witness import Witness
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.child import Orders
+    from broker import measures
     from broker.core.ports import EventLog, LogEntry
 
 
@@ -50,9 +49,7 @@ class _Countdown:
 async def main(orders: Orders) -> None:
     """Carries out what the orders say, and answers with what it took."""
     wanted = await orders.next(WorkerOrders)
-    telemetry = TelemetrySettings(log_level="warning")
-    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
-    metrics = measures.metrics(telemetry)
+    metrics = telemetry.metrics()
     log = await open_log(wanted.log, metrics)
     registry = tenant.registry()
     settings = CloudSettings(graph_url=address(wanted.port))

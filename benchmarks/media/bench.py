@@ -16,7 +16,7 @@ from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import SEED, LogKind, empty_log, fill, told
 from benchmarks.machine import Spent
 from benchmarks.media.orders import CONCURRENCY, BlobsAt, FloorOrders, WorkerOrders
-from benchmarks.provider import Asked, ProviderOrders, address, content, object_ids
+from benchmarks.provider import ProviderOrders, address, check_asked, content, object_ids
 from benchmarks.rounds import interleaved
 from benchmarks.s3 import fresh_bucket, s3_server
 from benchmarks.stage import Kind, Stage
@@ -122,10 +122,7 @@ class _Turns:
 
     async def _sample(self, spent: Spent) -> Sample:
         """What it took, once it is sure that every object was downloaded, and once."""
-        await self.provider.tell("asked")
-        asked = await self.provider.answer(Asked)
-        if asked != Asked(requests=self.size.parts, objects=self.size.parts):
-            raise NotTheSameError(f"{asked.requests} requests for {asked.objects} objects, not {self.size.parts}")
+        await check_asked(self.provider, self.size.parts)
         return Sample(
             seconds=spent.seconds,
             counts={"parts": self.size.parts},

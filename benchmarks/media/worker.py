@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from backends.postgres.blobs import PostgresBlobs
 from backends.s3.blobs import S3Blobs
-from benchmarks import tenant
+from benchmarks import telemetry, tenant
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from benchmarks.media.orders import CONCURRENCY, WorkerOrders
@@ -19,8 +19,7 @@ from broker import measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.ports import EventLog
 from broker.core.topics import Stream
-from broker.settings import Profile, TelemetrySettings, WorkerSettings
-from broker.telemetry import configure_logging
+from broker.settings import WorkerSettings
 from broker.workers.deliver import Delivery
 from broker.workers.media import Fetcher, Fetching, MediaScan, fetcher, scan
 from broker.workers.witness import Witness
@@ -42,9 +41,7 @@ _LOOK_SECONDS = 0.005
 async def main(orders: Orders) -> None:
     """Fetches what the orders say, and answers with what it took."""
     wanted = await orders.next(WorkerOrders)
-    telemetry = TelemetrySettings(log_level="warning")
-    configure_logging(telemetry, profile=Profile.DEVELOPMENT)
-    metrics = measures.metrics(telemetry)
+    metrics = telemetry.metrics()
     log, blobs = await open_log(wanted.log, metrics), await _opened(wanted.blobs)
     provider = address(wanted.port)
     settings = CloudSettings(graph_url=provider, extra_media_hosts=(urlsplit(provider).netloc,))

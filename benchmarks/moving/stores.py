@@ -11,8 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backends.mongo.embedded import EmbeddedMongo
-from backends.mongo.migrate import migrate
-from backends.mongo.roles import ensure_writer
 from backends.postgres.blobs import PostgresBlobs
 from backends.postgres.tables import PostgresTables
 from backends.s3.embedded import EmbeddedS3
@@ -20,6 +18,7 @@ from benchmarks import tenant
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.archive.workers import drain
 from benchmarks.logs import LogKind, filled_log
+from benchmarks.mongo import make_store
 from benchmarks.s3 import S3At, fresh_bucket, s3_server
 from benchmarks.stage import Kind, Place, Stage
 from broker.core.tables import PART_RESULTS, PARTS, Row
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 PHOTO_BYTES = 20_000
 PARTS_A_PHOTO = 10
 """Of so many parts one has its bytes; the others are still to be fetched."""
-_LOGIN = ("custody_bench", "opens-nothing")
 _MARK_BYTES = 4
 
 
@@ -65,14 +63,13 @@ async def other_servers() -> AsyncGenerator[Others]:
 async def two_stores(stage: Stage, others: Others, entries: int) -> AsyncGenerator[Filled]:
     """A store with about so many entries kept, and an empty one, until the block is left."""
     name = f"bench_{secrets.token_hex(_MARK_BYTES)}"
-    await migrate(others.mongo.uri(name), name)
-    await ensure_writer(others.mongo.uri(name), name, *_LOGIN)
+    uri = await make_store(others.mongo, name)
     async with stage.fresh(Kind.RECORDS) as records, stage.fresh(Kind.BLOBS) as blobs:
         kept = await _keep(stage, records, entries)
         photos = await _keep_photos(records, blobs)
         for place in (records, blobs):
             await stage.execute("VACUUM (ANALYZE)", place=place)
-        other = _other(others.mongo.uri(name, *_LOGIN), await fresh_bucket(others.s3))
+        other = _other(uri, await fresh_bucket(others.s3))
         with TemporaryDirectory(prefix="custody-bench-") as folder:
             settings = _write_settings(Path(folder), records, blobs, other)
             yield Filled(settings=settings, records=kept, photos=photos)

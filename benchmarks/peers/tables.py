@@ -14,8 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.read_concern import ReadConcern
 
 from backends.mongo.embedded import EmbeddedMongo
-from backends.mongo.migrate import migrate
-from backends.mongo.roles import ensure_writer
+from benchmarks.mongo import LOGIN, make_store
 from benchmarks.stage import ROLE, Kind, Stage
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ ALTER TABLE {ENTRIES} ALTER COLUMN {ENTRY} SET STORAGE EXTERNAL;
 GRANT SELECT, INSERT, UPDATE ON {ENTRIES} TO {ROLE}
 """
 """As the archive's own tables are: the server packs no long value, which takes longer than writing it."""
-_LOGIN = ("custody_bench", "opens-nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +94,7 @@ class MongoTables:
     async def records(self) -> AsyncGenerator[Table]:
         """The archive's store."""
         async with self._database() as database:
-            uri = self.server.uri(database.name)
-            await migrate(uri, database.name)
-            await ensure_writer(uri, database.name, *_LOGIN)
+            await make_store(self.server, database.name)
             yield self._table(database, "records", "record_id")
 
     @asynccontextmanager
@@ -106,7 +102,7 @@ class MongoTables:
         """A collection for a peer, with an index on the id, without which each replacement looks through it all."""
         async with self._database() as database:
             await database[ENTRIES].create_index(id_path, unique=True)
-            user, password = _LOGIN
+            user, password = LOGIN
             await database.command("createUser", user, pwd=password, roles=["readWrite"])
             yield self._table(database, ENTRIES, id_path)
 
@@ -123,7 +119,7 @@ class MongoTables:
         """What the majority has."""
         kept = database.get_collection(collection, read_concern=ReadConcern("majority"))
         return Table(
-            uri=self.server.uri(database.name, *_LOGIN),
+            uri=self.server.uri(database.name, *LOGIN),
             count=partial(kept.count_documents, {}, hint="_id_"),
             found=partial(_found, kept, id_path),
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import psutil
+
 from benchmarks.digests import NotTheSameError
-from benchmarks.machine import Spent, peak_memory_bytes
+from benchmarks.machine import Spent
+from broker.demo.processes import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.02
 _STALL_SECONDS, _PATIENCE_SECONDS = 2.0, 120.0
 _LONGEST_PAUSE_SECONDS = 1.0
-_USER, _SYSTEM = 11, 12
-"""Where the CPU times stand behind a process' name. Source: proc_pid_stat(5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +39,7 @@ class ProcessMeter:
     """Counts what another process spends, from when it is made. Linux alone."""
 
     def __init__(self, process_id: int) -> None:
-        self._folder = Path(f"/proc/{process_id}")
+        self._process = psutil.Process(process_id)
         self._cpu_seconds = self._cpu_seconds_so_far()
         self._started = time.perf_counter()
 
@@ -49,12 +48,12 @@ class ProcessMeter:
         return Spent(
             seconds=time.perf_counter() - self._started,
             cpu_seconds=self._cpu_seconds_so_far() - self._cpu_seconds,
-            peak_memory_bytes=peak_memory_bytes(self._folder / "status"),
+            peak_memory_bytes=peak_memory(self._process.pid),
         )
 
     def _cpu_seconds_so_far(self) -> float:
-        fields = (self._folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
 
 
 async def assigned(log: EventLog, running: Running) -> None:

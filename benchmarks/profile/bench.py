@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from backends.postgres.connections import PostgresOptions
 from backends.postgres.records import PostgresRecords
 from benchmarks import tenant, traffic
+from benchmarks.archive.worker import archive_of
 from benchmarks.figures import Result
 from benchmarks.logs import SEED, LogKind, filled_log, open_log
 from benchmarks.profile.servers import server_seconds
@@ -31,7 +32,6 @@ from broker.core.topics import ARCHIVED_STREAMS, TopicPartition
 from broker.settings import WorkerSettings
 from broker.store_settings import PostgresSettings
 from broker.workers.archive import Archive, kept_entry
-from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import parse
 from connectors.whatsapp_cloud.signature import claimed_digest, is_signed
 
@@ -103,16 +103,7 @@ async def _archived(stage: Stage, log: EventLog, group: str, entries: int) -> Co
     async with stage.fresh(Kind.RECORDS) as place:
         options = PostgresOptions(connections=PostgresSettings().pool_size)
         store = await PostgresRecords.open(place.dsn, clock=lambda: tenant.AT, options=options)
-        registry = tenant.registry()
-        archive = Archive(
-            log=log,
-            store=store,
-            registry=lambda: registry,
-            capabilities={NAME: CAPABILITIES},
-            metrics=NoMetrics(),
-            clock=lambda: tenant.AT,
-            entropy=secrets.token_bytes,
-        )
+        archive = archive_of(log, store, metrics=NoMetrics(), clock=lambda: tenant.AT)
         subscription = await log.subscribe(group, [str(one) for one in ARCHIVED_STREAMS], start_at=archive.start_at)
         collector.settle()
         try:

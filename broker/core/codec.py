@@ -51,7 +51,7 @@ _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {
 
 
 def canonical(value: object) -> bytes:
-    """The canonical bytes of a dataclass of `model`."""
+    """The canonical bytes of a value."""
     return _encoder.encode(value)
 
 

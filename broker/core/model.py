@@ -1,7 +1,7 @@
 """What crosses the seams: records, their parts, and where they lie in the log.
 
-`codec` turns them into bytes and back. An absent field is `UNSET` and is left out of
-the encoded form, so that canonical bytes never hold a null.
+`codec` turns them into bytes and back. An absent field is `UNSET` and is left out of the encoded form, so that
+canonical bytes never hold a null.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
@@ -152,31 +152,28 @@ class _Counts(Value, frozen=True, kw_only=True):
     redriven: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Standing:
-    """How far a partition is, amid the batch; `before` is how far it was."""
+    """How far a partition is, amid the batch: as it was `before`, and what the batch has added."""
 
     before: Progress
-    next: int
-    keep_seq: int
-    duplicates: int
-    redriven: int
-    last_event_id: str
+    entries: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    redriven: int = 0
+    last_event_id: str = ""
 
-    @classmethod
-    def at(cls, before: Progress) -> Self:
-        return cls(
-            before=before,
-            next=before.next,
-            keep_seq=before.keep_seq,
-            duplicates=before.duplicates,
-            redriven=before.redriven,
-            last_event_id=before.last_event_id,
-        )
+    @property
+    def next(self) -> int:
+        return self.before.next + self.entries
+
+    @property
+    def keep_seq(self) -> int:
+        return self.before.keep_seq + self.rows
 
     def move(self, arrived: Arrived, counts: _Counts) -> None:
         """Past the entry at `next`."""
-        self.next += 1
+        self.entries += 1
         self.duplicates += counts.duplicate
         self.redriven += counts.redriven
         self.last_event_id = arrived.event_id
@@ -185,9 +182,9 @@ class _Standing:
         return replace(
             self.before,
             next=self.next,
+            duplicates=self.before.duplicates + self.duplicates,
+            redriven=self.before.redriven + self.redriven,
             keep_seq=self.keep_seq,
-            duplicates=self.duplicates,
-            redriven=self.redriven,
             last_event_id=self.last_event_id,
         )
 
@@ -205,7 +202,7 @@ class _Planner:
 
     def done(self) -> KeepPlan:
         """The plan, with the progress of the partitions that moved."""
-        moved = ((place, one) for place, one in self._standings.items() if one.next > one.before.next)
+        moved = ((place, one) for place, one in self._standings.items() if one.entries)
         self.plan.progress = {place: one.progress() for place, one in moved}
         return self.plan
 
@@ -230,7 +227,7 @@ class _Planner:
     def _standing(self, place: TopicPartition) -> _Standing:
         found = self._standings.get(place)
         if found is None:
-            found = self._standings[place] = _Standing.at(self.progress.get(place, NOTHING_KEPT))
+            found = self._standings[place] = _Standing(self.progress.get(place, NOTHING_KEPT))
         return found
 
     def _known(self, tenant: str, record_id: str) -> Existing | None:
@@ -325,7 +322,7 @@ class _Planner:
             keep_seq=standing.keep_seq + 1,
             kept_at=self.now,
         )
-        standing.keep_seq = row.keep_seq
+        standing.rows += 1
         self.plan.rows.append(row)
         self._rows[record.envelope.tenant, record_id] = row
         return row

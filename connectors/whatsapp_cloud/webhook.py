@@ -201,14 +201,15 @@ class _Edge:
     limits: EdgeLimits
     draining: Callable[[], bool]
     in_flight: int = 0
-    taking_in: int = 0
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
+    room: asyncio.Semaphore = field(init=False)
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.registry())
         self.recent = RecentIds(self.limits.recent_identities)
+        self.room = asyncio.Semaphore(self.limits.in_flight_bodies)
 
     async def verify(self, request: Request) -> Response:
         """The challenge that comes when the callback is set: echoed to whoever knows the verify token."""
@@ -277,13 +278,10 @@ class _Edge:
 
     async def _admitted(self, app: App, body: bytes, digest: bytes) -> Outcome:
         """Takes a signed body in while there are few enough: who has no secret takes nobody's turn."""
-        if self.taking_in >= self.limits.in_flight_bodies:
+        if self.room.locked():
             return Outcome.BUSY
-        self.taking_in += 1
-        try:
+        async with self.room:
             return await self._keep(app, body, digest)
-        finally:
-            self.taking_in -= 1
 
     async def _keep(self, app: App, body: bytes, digest: bytes) -> Outcome:
         delivery = SignedDelivery(

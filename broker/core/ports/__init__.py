@@ -1,6 +1,6 @@
 """The seams: a Protocol only where there are two implementations (docs/adr/0003).
 
-Everything that crosses one is a frozen dataclass of `model` or of this package. Times are aware UTC, sizes in bytes.
+Everything that crosses one is an immutable value of `model` or of this package. Times are aware UTC, sizes in bytes.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def test_what_is_hidden_stands_in_no_repr() -> None:
 
 
 def test_content_stands_in_no_repr_of_a_record() -> None:
-    record = Desk(1).text(CANARY.decode())
+    record = Desk(1).text(f'"{CANARY.decode()}"')
     assert CANARY in record.content.data
     assert "canary" not in repr(record)
 
