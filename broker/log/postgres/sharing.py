@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,37 +35,38 @@ class Shares:
 def share_claims(me: UUID, members: Mapping[UUID, frozenset[str]], claims: Sequence[Claim]) -> Shares:
     """What `me` is to take and to give back, given every live member with its streams, and every claim.
 
-    Partitions that the same members may read form a pool, shared evenly: no two of them differ by more than one.
-    Everybody computes the same quotas, so that what one gives back, the others take. Who has more keeps more, and
-    nothing moves without need.
+    The partitions of a topic are shared evenly by the members that may read it, and so are those of all topics that
+    the same members may read: no two of them differ by more than one. Everybody computes the same quotas, so that what
+    one gives back, the others take. Of what is one too many for all to have alike, who has more keeps more.
     """
     take: list[int] = []
     surplus: list[tuple[int, tuple[int, ...]]] = []
-    for readers, pool in _pools(members, claims).items():
+    dealt: dict[frozenset[UUID], Counter[UUID]] = defaultdict(Counter)
+    for topic in _topics(claims):
+        readers = frozenset(member for member, streams in members.items() if topic[0].stream in streams)
         if me not in readers:
             continue
-        mine = tuple(claim.partition_id for claim in pool if claim.owner == me)
-        free = [claim.partition_id for claim in pool if claim.owner not in members]
-        quota = _quotas(readers, pool)[me]
-        take += free[: max(0, quota - len(mine))]
-        if len(mine) > quota:
-            surplus.append((len(mine) - quota, mine))
+        quotas = _quotas(readers, topic, dealt[readers])
+        dealt[readers].update(quotas)
+        mine = tuple(claim.partition_id for claim in topic if claim.owner == me)
+        free = [claim.partition_id for claim in topic if claim.owner not in members]
+        take += free[: max(0, quotas[me] - len(mine))]
+        if len(mine) > quotas[me]:
+            surplus.append((len(mine) - quotas[me], mine))
     return Shares(take=tuple(take), surplus=tuple(surplus))
 
 
-def _pools(
-    members: Mapping[UUID, frozenset[str]], claims: Sequence[Claim]
-) -> Mapping[frozenset[UUID], Sequence[Claim]]:
-    pools: dict[frozenset[UUID], list[Claim]] = defaultdict(list)
-    for claim in claims:
-        pools[frozenset(member for member, streams in members.items() if claim.stream in streams)].append(claim)
-    return pools
+def _topics(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    """The claims topic by topic: for every member in the same order."""
+    ordered = sorted(claims, key=lambda claim: (claim.topic, claim.partition))
+    return (list(topic) for _, topic in groupby(ordered, key=lambda claim: claim.topic))
 
 
-def _quotas(readers: frozenset[UUID], pool: Sequence[Claim]) -> Mapping[UUID, int]:
-    owned = {reader: sum(claim.owner == reader for claim in pool) for reader in readers}
-    each, more = divmod(len(pool), len(readers))
-    ranked = sorted(readers, key=lambda reader: (-owned[reader], reader))
+def _quotas(readers: frozenset[UUID], topic: Sequence[Claim], before: Mapping[UUID, int]) -> Mapping[UUID, int]:
+    """How many partitions of a topic each is due, where the topics before it have made so many."""
+    owned = Counter(claim.owner for claim in topic)
+    each, more = divmod(len(topic), len(readers))
+    ranked = sorted(readers, key=lambda reader: (before[reader], -owned[reader], reader))
     return {reader: each + (rank < more) for rank, reader in enumerate(ranked)}
 
 

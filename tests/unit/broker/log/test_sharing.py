@@ -17,8 +17,8 @@ BOTH = frozenset({"messages", "statuses"})
 MEMBERS = [UUID(int=number) for number in range(1, 6)]
 
 
-def claim(number: int, owner: UUID | None = None, stream: str = "messages") -> Claim:
-    topic = f"custody.acme.{stream}.v1"
+def claim(number: int, owner: UUID | None = None, stream: str = "messages", tenant: str = "acme") -> Claim:
+    topic = f"custody.{tenant}.{stream}.v1"
     return Claim(partition_id=number, topic=topic, stream=stream, partition=number, owner=owner, epoch=0)
 
 
@@ -59,6 +59,26 @@ def test_members_settle_on_even_shares(owners: list[UUID | None], members: set[U
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
+@given(
+    topics=st.lists(st.lists(st.sampled_from([None, *MEMBERS]), max_size=6), max_size=6),
+    members=st.sets(st.sampled_from(MEMBERS), min_size=1),
+    order=st.randoms(use_true_random=False),
+)
+def test_members_share_each_topic_and_all_of_them_evenly(
+    topics: list[list[UUID | None]], members: set[UUID], order: random.Random
+) -> None:
+    claims = [
+        claim(10 * topic + number, owner, tenant=f"tenant-{topic}")
+        for topic, owners in enumerate(topics)
+        for number, owner in enumerate(owners)
+    ]
+    order.shuffle(claims)
+    settled, _ = settle(dict.fromkeys(members, MESSAGES), claims, order)
+    for some in (settled, *([one for one in settled if one.topic == topic] for topic in {one.topic for one in claims})):
+        counts = Counter(dict.fromkeys(members, 0) | Counter(one.owner for one in some))
+        assert max(counts.values()) - min(counts.values()) <= 1
+
+
 @given(order=st.randoms(use_true_random=False))
 def test_members_with_other_streams_share_what_they_have_in_common(order: random.Random) -> None:
     one, other, narrow = MEMBERS[:3]
@@ -73,8 +93,8 @@ def test_only_what_must_move_moves() -> None:
     claims = [claim(number, MEMBERS[number % 2]) for number in range(6)]
     _, moved = settle(dict.fromkeys(MEMBERS[:3], MESSAGES), claims, random.Random(1))
     assert moved == 2
-    _, moved = settle(dict.fromkeys(MEMBERS[:2], MESSAGES), claims, random.Random(1))
-    assert moved == 0
+    settled, moved = settle(dict.fromkeys(MEMBERS[:2], MESSAGES), claims, random.Random(1))
+    assert (settled, moved) == (claims, 0)
 
 
 def test_what_a_dead_member_owned_is_free() -> None:
