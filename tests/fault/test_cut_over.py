@@ -33,6 +33,7 @@ _PROCESSES = {
 _BUT_RELAY = ("edge", "rest", "more")
 _TOPICS = [topic_name(tenant, stream) for tenant in TENANTS for stream in ARCHIVED_STREAMS]
 _MESSAGES, _PAUSE_SECONDS = 12, 0.4
+_MOST_WAITING = 1_000
 
 
 async def test_stores_change_places_under_load_and_back(
@@ -123,7 +124,7 @@ async def _says_yes(stage: Stage, *arguments: str) -> None:
 
 @asynccontextmanager
 async def _load(stage: Stage) -> AsyncGenerator[None]:
-    """The provider sends all the time."""
+    """The provider sends all the time, no faster than this machine can take in what comes of it."""
     done = asyncio.Event()
     sending = asyncio.create_task(_send(stage, done))
     try:
@@ -135,5 +136,13 @@ async def _load(stage: Stage) -> AsyncGenerator[None]:
 
 async def _send(stage: Stage, done: asyncio.Event) -> None:
     while not done.is_set():
-        await stage.play(_MESSAGES)
+        if await _waiting(stage) < _MOST_WAITING:
+            await stage.play(_MESSAGES)
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _waiting(stage: Stage) -> int:
+    """How many entries of the log the store that is behind has not kept yet."""
+    kept = await _progress(stage)
+    ends = {place: bounds.end for place, bounds in (await stage.log.bounds(_TOPICS)).items()}
+    return sum(end - (kept[place][0].next if place in kept else 0) for place, end in ends.items())
