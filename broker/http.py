@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 
 from broker.core.errors import CustodyError, SettingsError
 
@@ -148,7 +147,7 @@ async def serve(
 ) -> None:
     """Serves until the process is to stop, then lets requests under way finish. Port 0 takes a free one."""
     health = Health(process, Liveness(frozen_after_seconds))
-    application = Starlette(routes=[*routes, *health.routes()])
+    application = Router([*routes, *health.routes()])
     config = uvicorn.Config(
         application,
         log_config=None,

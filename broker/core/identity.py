@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,18 +19,23 @@ KEY_BYTES = 32
 FINGERPRINT_BYTES = 32
 SALT_BYTES = 32
 _ID_BYTES = 20
+_REMEMBERED = 10_000
 
 
 class TenantKey:
-    """A tenant's secret for ids and pseudonyms; at least 32 bytes, and never shown."""
+    """A tenant's secret for ids and pseudonyms; at least 32 bytes, and never shown.
 
-    __slots__ = ("_secret",)
+    Remembers the pseudonyms it gave lately: the same people write again and again.
+    """
+
+    __slots__ = ("_pseudonym", "_secret")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < KEY_BYTES:
             message = f"a tenant key has at least {KEY_BYTES} bytes; this one has {len(secret)}"
             raise ValueError(message)
         self._secret = secret
+        self._pseudonym = lru_cache(maxsize=_REMEMBERED)(self._new_pseudonym)
 
     def __repr__(self) -> str:
         return "TenantKey(…)"
@@ -44,11 +50,11 @@ class TenantKey:
 
     def conversation(self, *, provider: str, account: str, thread: Sequence[str]) -> str:
         """The pseudonym of a thread as observed: (identity kind, value), a group, or nobody."""
-        return _named("cnv", self.digest("custody/conversation/v1", (provider, account, *thread)))
+        return self._pseudonym("cnv", "custody/conversation/v1", (provider, account, *thread))
 
     def party(self, *, identity: str, value: str) -> str:
         """The pseudonym of a person or team, equal across the tenant's accounts."""
-        return _named("pty", self.digest("custody/party/v1", (identity, value)))
+        return self._pseudonym("pty", "custody/party/v1", (identity, value))
 
     def target_id(self, *, provider: str, account: str, object_kind: str, object_id: str) -> str:
         """The id under which topics, keys and logs name a provider object."""
@@ -57,6 +63,9 @@ class TenantKey:
     def fingerprint(self, counted: bytes) -> bytes:
         """32 bytes over the fields that count: equal means duplicate, different means variant."""
         return self.digest("custody/fingerprint/v1", (counted,))
+
+    def _new_pseudonym(self, prefix: str, label: str, fields: tuple[str, ...]) -> str:
+        return _named(prefix, self.digest(label, fields))
 
 
 def variant_id(record_id: str, fingerprint: bytes) -> str:

@@ -25,6 +25,7 @@ from broker.core.ports import Capabilities, Entropy, NewEntry
 from broker.core.registry import App, Registry, Tenant
 from broker.core.seal import Sealer, event_headers
 from broker.core.topics import unclaimed_topic
+from broker.core.values import Value
 
 _DELIVERY_ID_BYTES = 15
 
@@ -43,8 +44,7 @@ class Reason(StrEnum):
     TOO_MANY = "too_many"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedDelivery:
+class SignedDelivery(Value, frozen=True, kw_only=True):
     """A body whose signature held: the `app` that signed it, a random `id`, the `connector`'s version."""
 
     app: App
@@ -53,8 +53,7 @@ class SignedDelivery:
     connector: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(Value, frozen=True, kw_only=True):
     """Whom a change belongs to: a tenant, the account its records stand under, the storage wanted of it."""
 
     tenant: Tenant
@@ -62,8 +61,7 @@ class Owner:
     storage: str = "default"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
+class Intake(Value, frozen=True, kw_only=True):
     """What a body comes to, before anything is written.
 
     `parcels` are for the blob store, before the entries that refer to them are appended. `accepted` counts records by
@@ -74,8 +72,8 @@ class Intake:
 
     entries: tuple[NewEntry, ...] = ()
     parcels: tuple[Parcel, ...] = ()
-    accepted: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    unclaimed: Mapping[str, int] = field(default_factory=dict)
+    accepted: Mapping[tuple[str, str], int] = {}
+    unclaimed: Mapping[str, int] = {}
     identities: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
@@ -325,7 +323,7 @@ class _Desk:
         """Whether to record an identity. Its fingerprint counts too: a variant is never passed over."""
         if not item.native_key:
             return True
-        name = f"{sealer.record_id(item.kind, item.native_key)}:{sealer.key.fingerprint(item.counted).hex()}"
+        name = sealer.seen_name(item)
         if name in self.identities or name in self.recent:
             return False
         self.identities[name] = None

@@ -6,45 +6,41 @@ record whose envelope holds only pseudonyms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from broker.core.model import Direction, Identity, Kind
+from broker.core.values import Hidden, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemParty:
+class ItemParty(Value, frozen=True, kw_only=True):
     """Someone who took part, in clear. `role`: sender, recipient, owner, participant."""
 
     role: str
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemRelation:
+class ItemRelation(Value, frozen=True, kw_only=True):
     """A tie to another item of the same account, by that one's kind and native key."""
 
     kind: str
     target_kind: Kind
-    native_key: tuple[str, ...] = field(repr=False)
+    native_key: Hidden[tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemPart:
+class ItemPart(Value, frozen=True, kw_only=True):
     """A photo, voice note or document: how to fetch it, and what was announced of it. `size` in bytes."""
 
     media_kind: str
     mime: str
-    object_id: str = field(repr=False)
+    object_id: Hidden[str]
     object_kind: str = "media"
     size: int | None = None
-    url: str | None = field(default=None, repr=False)
-    file_name: str | None = field(default=None, repr=False)
-    sha256: str | None = field(default=None, repr=False)
+    url: Hidden[str | None] = None
+    file_name: Hidden[str | None] = None
+    sha256: Hidden[str | None] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Value, frozen=True, kw_only=True):
     """One thing a provider reported.
 
     `native_key` is what the provider calls it; empty where it has no id, and then every delivery counts as another.
@@ -56,20 +52,19 @@ class Item:
     kind: Kind
     type: str
     direction: Direction
-    native_key: tuple[str, ...] = field(repr=False)
-    thread: tuple[str, ...] = field(repr=False)
-    raw: bytes = field(repr=False)
-    counted: bytes = field(repr=False)
-    context: bytes | None = field(default=None, repr=False)
+    native_key: Hidden[tuple[str, ...]]
+    thread: Hidden[tuple[str, ...]]
+    raw: Hidden[bytes]
+    counted: Hidden[bytes]
+    context: Hidden[bytes | None] = None
     parties: tuple[ItemParty, ...] = ()
     relations: tuple[ItemRelation, ...] = ()
     occurred_at: datetime | None = None
     parts: tuple[ItemPart, ...] = ()
-    provider_ids: tuple[str, ...] = field(default=(), repr=False)
+    provider_ids: Hidden[tuple[str, ...]] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Value, frozen=True, kw_only=True):
     """The items of one account in one body.
 
     `account` is the provider's id of the number, `account_group` of what holds it (a WABA); None where the body names
@@ -79,4 +74,4 @@ class Change:
     account: str | None
     account_group: str | None
     items: tuple[Item, ...]
-    body: bytes = field(repr=False)
+    body: Hidden[bytes]

@@ -5,7 +5,6 @@ Salts come from an injected source, so that a seed gives the same digests again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,7 @@ from broker.core.model import (
 )
 from broker.core.ports import Entropy, NewEntry
 from broker.core.topics import Stream, topic_name
+from broker.core.values import Value
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 _JSON_SPACE = b" \t\n\r"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealer:
+class Sealer(Value, frozen=True, kw_only=True):
     """Seals the items of one account. `media_life` is how long the provider serves the bytes of a part."""
 
     tenant: str
@@ -75,6 +74,11 @@ class Sealer:
     def record_id(self, kind: str, native_key: tuple[str, ...]) -> str:
         """The id of a record of this account."""
         return self.key.record_id(provider=self.provider, account=self.account, kind=kind, native_key=native_key)
+
+    def seen_name(self, item: Item) -> str:
+        """The same for items of one id and fingerprint alone; it stands in no record."""
+        fields: tuple[str | bytes, ...] = (self.provider, self.account, item.kind, *item.native_key, item.counted)
+        return self.key.digest("custody/seen/v1", fields).hex()
 
     def target_id(self, object_kind: str, object_id: str) -> str:
         """The id of a provider object of this account."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -43,6 +44,9 @@ from broker.core.tracing import NoTracing, Tracing, traced
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
 from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signed
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 PATH = f"/webhooks/{NAME}/{{app}}"
 
@@ -81,6 +85,7 @@ class Outcome(StrEnum):
     BLOBS_SLOW = "blobs_slow"
 
 
+_UNAVAILABLE = 503
 _STATUS = {
     Outcome.ACCEPTED: 200,
     Outcome.UNSIGNED: 401,
@@ -88,13 +93,13 @@ _STATUS = {
     Outcome.SLOW_BODY: 408,
     Outcome.DISCONNECTED: 408,
     Outcome.TOO_LARGE: 413,
-    Outcome.DRAINING: 503,
-    Outcome.BUSY: 503,
-    Outcome.LOG_DOWN: 503,
-    Outcome.LOG_SLOW: 503,
-    Outcome.LOG_SMALL: 503,
-    Outcome.BLOBS_DOWN: 503,
-    Outcome.BLOBS_SLOW: 503,
+    Outcome.DRAINING: _UNAVAILABLE,
+    Outcome.BUSY: _UNAVAILABLE,
+    Outcome.LOG_DOWN: _UNAVAILABLE,
+    Outcome.LOG_SLOW: _UNAVAILABLE,
+    Outcome.LOG_SMALL: _UNAVAILABLE,
+    Outcome.BLOBS_DOWN: _UNAVAILABLE,
+    Outcome.BLOBS_SLOW: _UNAVAILABLE,
 }
 
 
@@ -150,10 +155,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         limits=limits or EdgeLimits(),
         draining=draining,
     )
-    return [
-        Route(PATH, edge.verify, methods=["GET"]),
-        Route(PATH, edge.receive, methods=["POST"]),
-    ]
+    return [Route(PATH, edge)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,8 @@ class _Held:
 
 @dataclass(slots=True, kw_only=True)
 class _Edge:
+    """An ASGI application."""
+
     registry: Callable[[], Registry]
     log: EventLog
     clock: Clock
@@ -204,14 +208,30 @@ class _Edge:
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
     room: asyncio.Semaphore = field(init=False)
+    answers: Mapping[Outcome, Response] = field(init=False)
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.registry())
         self.recent = RecentIds(self.limits.recent_identities)
         self.room = asyncio.Semaphore(self.limits.in_flight_bodies)
+        again = {"Retry-After": str(self.limits.retry_after_seconds)}
+        self.answers = {
+            outcome: Response(status_code=status, headers=again if status == _UNAVAILABLE else None)
+            for outcome, status in _STATUS.items()
+        }
 
-    async def verify(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        if request.method == "POST":
+            answer = await self.receive(request)
+        elif request.method == "GET":
+            answer = self.verify(request)
+        else:
+            answer = Response(status_code=405, headers={"Allow": "GET, POST"})
+        await answer(scope, receive, send)
+
+    def verify(self, request: Request) -> Response:
         """The challenge that comes when the callback is set: echoed to whoever knows the verify token."""
         app = self._app(request)
         query = request.query_params
@@ -229,9 +249,7 @@ class _Edge:
         finally:
             held.release()
         self.metrics.count("custody.webhook.bodies", connector=NAME, outcome=outcome)
-        status = _STATUS[outcome]
-        again = {"Retry-After": str(self.limits.retry_after_seconds)} if status == 503 else None  # noqa: PLR2004
-        return Response(status_code=status, headers=again)
+        return self.answers[outcome]
 
     def _app(self, request: Request) -> App | None:
         self.directory = self.directory.renew(self.registry())
@@ -259,9 +277,14 @@ class _Edge:
         if not self._may_fit(request.headers.get("content-length", "0")):
             return Outcome.TOO_LARGE
         chunks: list[bytes] = []
+        more = True
         try:
             async with asyncio.timeout(self.limits.read_seconds):
-                async for chunk in request.stream():
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        return Outcome.DISCONNECTED
+                    chunk, more = message.get("body", b""), message.get("more_body", False)
                     if held.count + len(chunk) > self.limits.body_bytes:
                         return Outcome.TOO_LARGE
                     if not held.take(len(chunk)):
@@ -269,8 +292,6 @@ class _Edge:
                     chunks.append(chunk)
         except TimeoutError:
             return Outcome.SLOW_BODY
-        except ClientDisconnect:
-            return Outcome.DISCONNECTED
         return b"".join(chunks)
 
     def _may_fit(self, announced: str) -> bool:

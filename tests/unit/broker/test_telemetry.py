@@ -18,6 +18,7 @@ from broker.core.ports import LogEntry
 from broker.core.seal import entry_of
 from broker.core.tracing import TRACEPARENT, NoTracing, traced
 from broker.core.values import replace
+from broker.discretion import LEFT_OUT
 from broker.http import Liveness
 from broker.measures import COUNTERS, GAUGES, metrics
 from broker.settings import Profile, TelemetrySettings
@@ -152,6 +153,16 @@ def test_labels_are_discreet() -> None:
     numbers = metrics(TelemetrySettings())
     numbers.count("custody.keep.answers", outcome=PHONE)
     assert PHONE not in str(numbers.snapshot())
+    numbers.close()
+
+
+def test_what_is_told_alike_is_counted_together() -> None:
+    numbers = metrics(TelemetrySettings())
+    numbers.count("custody.webhook.items", 2, tenant="acme", kind=PHONE)
+    numbers.count("custody.webhook.items", 3, tenant="acme", kind=f"{PHONE}1")
+    numbers.count("custody.webhook.items", 4, kind=PHONE, tenant="acme")
+    labels = {"tenant": "acme", "kind": LEFT_OUT}
+    assert numbers.snapshot()["custody.webhook.items"] == [{"labels": labels, "value": 9}]
     numbers.close()
 
 

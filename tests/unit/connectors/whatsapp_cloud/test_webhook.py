@@ -226,6 +226,12 @@ async def test_the_challenge_is_echoed_to_whoever_knows_the_verify_token() -> No
     assert answer == (200, "1158201444")
 
 
+async def test_other_methods_are_told_which_there_are() -> None:
+    async with serving() as edge, edge.client.put(f"{edge.url}/acme", data=HELLO) as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET, POST")
+    assert edge.log.appends == 0
+
+
 @pytest.mark.parametrize(
     ("to", "query"),
     [
