@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import machine, report, table
-from benchmarks.catalogue import BENCHMARKS, CACHE, FULL, HOT, SETS, Wanted, steps
+from benchmarks.catalogue import BENCHMARKS, CACHE, FULL, HOT, RESULTS, SETS, Wanted, steps
 from benchmarks.logs import LogKind
 from benchmarks.progress import Progress
 from benchmarks.running import Run
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _WIDTH = 120
-_HERE = Path(__file__).parent
 _CACHES = "bench-*.json"
 _DEFAULT = Wanted(what=HOT)
 _SIZES = ",".join(map(str, _DEFAULT.sizes))
@@ -78,7 +77,7 @@ def main(  # noqa: PLR0913 - each is an option of the command line
     long: Long = False,
     anew: Anew = False,
     named: Machine = None,
-    results: Folder = _HERE / "results",
+    results: Folder = RESULTS,
 ) -> None:
     """Measure Custody next to floors in the same run: bare clients that do the same work.
 

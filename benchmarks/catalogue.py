@@ -11,6 +11,8 @@ from benchmarks.archive import bench as archive
 from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.compression import bench as compression
+from benchmarks.costs import bench as costs
+from benchmarks.costs import shipping
 from benchmarks.edge import bench as edge
 from benchmarks.edge import latency
 from benchmarks.end_to_end import bench as end_to_end
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
+RESULTS = Path(__file__).parent / "results"
+"""Where results go that are kept."""
 CACHE = Path(__file__).parents[1] / ".cache"
 """Where long benchmarks write down how far they are."""
 HOT, ALL, FULL = "hot", "all", "full"
@@ -65,7 +69,8 @@ class Benchmark:
     """One that can be asked for by its name.
 
     `hot`: one of those that `make bench` runs. `long`, `java`: not one of `all`, unless long ones are asked for.
-    `full`: with which options each it is run by `make bench-full`.
+    `full`: with which options each it is run by `make bench-full`. `ship`: writes what comes with Custody from a
+    result's document; not done for results that go elsewhere than to `benchmarks/results`.
     """
 
     about: str
@@ -74,6 +79,7 @@ class Benchmark:
     long: bool = False
     java: bool = False
     full: Sequence[Mapping[str, Any]] = ({},)
+    ship: Callable[[Mapping[str, Any]], None] | None = None
 
 
 _BOTH_LOGS: Sequence[Mapping[str, Any]] = ({}, {"log": LogKind.KAFKA})
@@ -127,6 +133,11 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         about="packing of a log on Kafka",
         measure=lambda _stage, wanted, tell: compression.measure(entries=wanted.entries, runs=wanted.runs, tell=tell),
         java=True,
+    ),
+    "costs": Benchmark(
+        about="what each thing costs, for custody size, and how well that predicts mixed traffic",
+        measure=lambda stage, wanted, tell: costs.measure(stage, entries=wanted.entries, runs=wanted.runs, tell=tell),
+        ship=shipping.ship,
     ),
     "document": Benchmark(
         about="memory for a large document in a blob store",

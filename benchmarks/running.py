@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from benchmarks import machine, report
-from benchmarks.catalogue import BENCHMARKS
+from benchmarks.catalogue import BENCHMARKS, RESULTS
 from benchmarks.progress import Progress
 from benchmarks.rounds import shown
 from benchmarks.stage import SERVER_SETTINGS
@@ -43,8 +43,9 @@ class Run:
         if wanted.command in done:
             known: dict[str, Any] = done[wanted.command]
             return known
+        benchmark = BENCHMARKS[wanted.what]
         with shown(Console(stderr=True)) as tell:
-            result = await BENCHMARKS[wanted.what].measure(stage, wanted, tell)
+            result = await benchmark.measure(stage, wanted, tell)
         where = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": wanted.command,
@@ -54,6 +55,8 @@ class Run:
         }
         document = report.document(result, where=where)
         report.write(self.results, document)
+        if benchmark.ship is not None and self.results == RESULTS:
+            benchmark.ship(document)
         if self.progress is not None:
             self.progress.add(wanted.command, document)
         if self.console is not None:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from broker.core.ports import NewEntry
 
 _CUSTOMERS = 500
-_BLOCK = ("text",) * 21 + ("image", "image", "image", "image", "audio", "document") + ("status",) * 3
+STATUSES = ("status",) * 3
+"""A mix of statuses alone: see `bodies`."""
+MIX = ("text",) * 21 + ("image", "image", "image", "image", "audio", "document") + STATUSES
 _STATUSES: tuple[statuses.Status, ...] = ("sent", "delivered", "read")
 _TEXT = (
     "hello windscreen cracked this morning on the way to work please see photo attached claim number policy car "
@@ -38,9 +40,12 @@ _TEXT = (
 _ITEMS_A_BODY = 50
 
 
-def bodies(*, seed: int, items: int, items_a_body: int = _ITEMS_A_BODY) -> Iterator[bytes]:
-    """Webhook bodies with so many items in all, the last one with what is left."""
-    parcels = itertools.islice(_Writer(seed).parcels(), items)
+def bodies(*, seed: int, items: int, items_a_body: int = _ITEMS_A_BODY, mix: Sequence[str] = MIX) -> Iterator[bytes]:
+    """Webhook bodies with so many items in all, the last one with what is left.
+
+    `mix`: a block of kinds, which comes again and again, each time in another order; statuses by threes.
+    """
+    parcels = itertools.islice(_Writer(seed).parcels(mix), items)
     while batch := list(itertools.islice(parcels, items_a_body)):
         yield envelope.body(batch)
 
@@ -92,12 +97,12 @@ class _Writer:
         self._vocabulary = _TEXT.split()
         self._customers = [_customer(seed, number) for number in range(_CUSTOMERS)]
 
-    def parcels(self) -> Iterator[envelope.Parcel]:
+    def parcels(self, mix: Sequence[str]) -> Iterator[envelope.Parcel]:
         """Without end: blocks of the mix, each in an order of its own."""
         while True:
             sent = self._random.choice(self._customers)
             told = self._told(sent)
-            for kind in self._random.sample(_BLOCK, len(_BLOCK)):
+            for kind in self._random.sample(mix, len(mix)):
                 yield next(told) if kind == "status" else self.message(partial(self._content, kind))
 
     def _told(self, to: Customer) -> Iterator[envelope.Parcel]:

@@ -29,6 +29,7 @@ from broker.commands import (
     running,
     servers,
     show,
+    size,
     topics,
 )
 from broker.commands.context import FailedError, UsageError
@@ -107,6 +108,7 @@ app.command(rich_help_panel="Look")(lag.lag)
 app.command(rich_help_panel="Look")(parity.parity)
 app.command(rich_help_panel="Look")(show.show)
 app.command(rich_help_panel="Look")(parsing.parse)
+app.command(rich_help_panel="Look")(size.size)
 app.add_typer(dead.commands, name="dead", rich_help_panel="Mend")
 app.command(rich_help_panel="Mend")(replay.replay)
 app.add_typer(topics.commands, name="topics", rich_help_panel="Register")

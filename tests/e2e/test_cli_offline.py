@@ -19,6 +19,7 @@ from tests.unit.broker.registry_files import GOOD, write
 
 COMMANDS = [
     *("demo", "init", "check", "run", "simulate", "report", "lag", "show", "parse", "replay", "parity", "copy"),
+    "size",
     *("dead list", "dead show", "dead redrive", "blocked list", "blocked release", "blocked accept"),
     *("part list", "part refetch", "gap list", "gap accept", "log show", "log adopt"),
     *("topics plan", "topics apply", "topics acls"),
@@ -161,6 +162,21 @@ def test_parse_takes_anything(data: bytes) -> None:
         (("run", "archiv"), "WORKER: no such worker, did you mean archive?"),
         (("demo", "--store", "s3"), "--store: no such implementation"),
         (("demo", "--messages", "many"), "'--messages': Input should be a valid integer"),
+        (("size",), "Missing option '--numbers'"),
+        (
+            ("size", "--numbers", "0", "--messages-per-second", "1"),
+            "'--numbers': Input should be greater than or equal to 1",
+        ),
+        (
+            ("size", "--numbers", "1", "--messages-per-second", "80", "--media", "20"),
+            "'--media': Input should be less than or equal to 1;",
+        ),
+        (("size", "--numbers", "1", "--messages-per-second", "1", "--media", "nan"), "'--media': Input should be"),
+        (("size", "--numbers", "1", "--messages-per-second", "inf"), "'--messages-per-second': Input should be less"),
+        (
+            ("size", "--numbers", "3", "--messages-per-second", "3500"),
+            "1,000 messages a second at most, so that this takes 4 numbers, not 3; for example --numbers 4",
+        ),
         (("reprot",), "Did you mean 'report'"),
         (("report", "--jsn"), "No such option: --jsn"),
     ],

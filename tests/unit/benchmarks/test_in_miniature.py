@@ -21,6 +21,7 @@ from benchmarks.archive_mongo import bench as archive_mongo
 from benchmarks.backlog import bench as backlog
 from benchmarks.children import ChildFailedError
 from benchmarks.compression import bench as compression
+from benchmarks.costs import bench as costs
 from benchmarks.digests import NotTheSameError
 from benchmarks.edge import bench as edge
 from benchmarks.edge import latency
@@ -283,6 +284,26 @@ async def test_the_media_worker_and_a_bare_client_move_the_very_same_objects(sta
 
     assert [one.subject for one in result.comparisons] == ["worker"] * 4
     assert [counts_of(one) for one in result.comparisons] == [{(("parts", count),)} for count in (20, 20, 2, 2)]
+
+
+async def test_each_stage_of_a_message_s_life_costs_something_and_a_mix_is_predicted(stage: Stage) -> None:
+    # What is fetched, commanded and erased is looked for in the log: one that is missing would have raised.
+    result = await costs.measure(stage, entries=ENTRIES, runs=1, tell=silent)
+
+    figures = result.figures
+    for kept in ("text", "document", "status", "part", "receipt"):
+        for cost in ("worker_microseconds", "cpu_microseconds", "log_bytes", "entry_bytes", "wal_bytes"):
+            assert figures[f"{kept}: {cost}"] > 0, (kept, cost)
+    assert figures["text: entry_bytes"] < figures["text: log_bytes"]
+    assert all(figures[f"{one}: cpu_microseconds"] > 0 for one in ("scan", "fetch", "relay", "erase"))
+    assert figures["fetch: entry_bytes"] > 0
+    assert figures["relay: entry_bytes"] > 0
+    assert 1 < figures["blob_bytes_a_byte"] < 2
+    ratios = {name: value for name, value in figures.items() if name.endswith("predicted over measured")}
+    assert len(ratios) == 5
+    # Bytes do not depend on how busy this machine is.
+    assert 0.75 < ratios["log bytes a record: predicted over measured"] < 1.25
+    assert figures["predictions off by more than 25%"] in range(6)
 
 
 async def test_stores_of_each_size_keep_the_same_entries_and_report_all_they_have(stage: Stage, tmp_path: Path) -> None:
