@@ -121,8 +121,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "archive-mongo": Benchmark(
         about="log to MongoDB",
         measure=lambda stage, wanted, tell: archive_mongo.measure(
-            stage, entries=wanted.entries, runs=wanted.runs, tell=tell
+            stage, entries=wanted.entries, runs=wanted.runs, tell=tell, on=wanted.log
         ),
+        full=_BOTH_LOGS,
     ),
     "backlog": Benchmark(
         about="a worker of bounded memory drains a backlog, and ten times as much",

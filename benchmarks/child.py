@@ -19,6 +19,8 @@ ROLES = {
     "archive.follower": "benchmarks.archive.follower",
     "archive.worker": "benchmarks.archive.worker",
     "archive.floor": "benchmarks.archive.floor",
+    "archive_mongo.floor": "benchmarks.archive_mongo.floor",
+    "archive_mongo.small": "benchmarks.archive_mongo.small",
     "compression.worker": "benchmarks.compression.worker",
     "edge.real": "benchmarks.edge.real",
     "edge.bare": "benchmarks.edge.bare",

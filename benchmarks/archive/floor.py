@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 
@@ -18,11 +19,13 @@ from benchmarks.archive.reference import TABLES, Reference, Rows
 from benchmarks.machine import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from benchmarks.child import Orders
 
     Connection = asyncpg.Connection[asyncpg.Record]
+
+T = TypeVar("T")
 
 _INCOMING = """
 CREATE TEMPORARY TABLE incoming_{table} (LIKE custody_pas.{table} INCLUDING STORAGE)
@@ -48,30 +51,39 @@ async def main(orders: Orders) -> None:
     """Writes what the orders say, and answers with what it took."""
     wanted = await orders.next(FloorOrders)
     reference = await Reference.load(wanted.reference_dsn, batch_rows=wanted.batch_rows)
-    log = await open_floor(wanted.log)
-    notices = await log.notices_of(wanted.publishes, batches=len(reference.batches))
     connection = await open_store(wanted.records_dsn)
+    orders.answer(await run(wanted, reference.batches, partial(write, connection)))
+    await connection.close()
+
+
+async def run(wanted: FloorOrders, batches: Sequence[T], write_batch: Callable[[T], Awaitable[None]]) -> FloorOutcome:
+    """What it takes to write batches that lie in memory, with what the orders say of the log besides."""
+    log = await open_floor(wanted.log)
+    notices = await log.notices_of(wanted.publishes, batches=len(batches))
     gc.collect()
     gc.freeze()  # the rows lie there before the clock starts: looking through them is no part of the work
     meter = Meter()
     reading = log.read_through(wanted.reads, wanted.batch_rows)
-    entries_read = await _work(connection, reference, reading, log.publish(notices))
-    orders.answer(FloorOutcome(spent=meter.spent(), entries_read=entries_read))
-    await connection.close()
+    entries_read = await _work(batches, write_batch, reading, log.publish(notices))
+    spent = meter.spent()
     await log.close()
+    return FloorOutcome(spent=spent, entries_read=entries_read)
 
 
 async def _work(
-    connection: Connection, reference: Reference, reading: AsyncIterator[int], publishing: AsyncIterator[None]
+    batches: Sequence[T],
+    write_batch: Callable[[T], Awaitable[None]],
+    reading: AsyncIterator[int],
+    publishing: AsyncIterator[None],
 ) -> int:
     """Batch by batch; the next one is read and the last one's notices are published meanwhile. How many were read."""
     entries_read = 0
     read = asyncio.ensure_future(anext(reading, 0))
     published = asyncio.ensure_future(asyncio.sleep(0))
-    for batch in reference.batches:
+    for batch in batches:
         entries_read += await read
         read = asyncio.ensure_future(anext(reading, 0))
-        await write(connection, batch)
+        await write_batch(batch)
         await published
         published = asyncio.ensure_future(anext(publishing, None))
     entries_read += await read

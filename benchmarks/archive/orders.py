@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backends.mongo.drivers import DriverName
 from benchmarks.logs import LogAt
 from benchmarks.machine import Spent
 
@@ -16,7 +17,8 @@ STOP = "stop"
 class WorkerOrders:
     """Be a member of this group and own partitions; on `GO` keep what lies there, until `STOP`.
 
-    `memory_bytes`: with no more than so much of data. `mongodb`: the store is there, at `records_dsn`.
+    `memory_bytes`: with no more than so much of data. `mongodb`: the store is there, at `records_dsn`; by this
+    `driver`, and with `transactions` unless it is to be used as a server that has none.
     """
 
     log: LogAt
@@ -24,6 +26,8 @@ class WorkerOrders:
     group: str
     memory_bytes: int | None = None
     mongodb: bool = False
+    driver: DriverName = "pymongo"
+    transactions: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +41,17 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorOrders:
-    """Write the rows of the store at `reference_dsn` again, `batch_rows` records in one transaction.
+    """Write the rows of the store at `reference_dsn` again, `batch_rows` records in one transaction or at once.
 
     `reads`: read these of the log's partitions besides, by `topic/partition`, each up to its end. `publishes`: append
-    the notices besides, the ones that lie in these partitions of the log below these ends.
+    the notices besides, the ones that lie in these partitions of the log below these ends. `driver`: that of MongoDB.
     """
 
     reference_dsn: str = field(repr=False)
     records_dsn: str = field(repr=False)
     log: LogAt
     batch_rows: int
+    driver: DriverName = "pymongo"
     reads: Mapping[str, int] = field(default_factory=dict)
     publishes: Mapping[str, int] = field(default_factory=dict)
 

@@ -105,7 +105,9 @@ def archive_of(log: EventLog, store: RecordStore, *, metrics: Metrics, clock: Cl
 
 async def _opened(wanted: WorkerOrders, clock: Clock) -> RecordStore:
     if wanted.mongodb:
-        return await MongoRecords.open(wanted.records_dsn, clock=clock, options=MongoOptions())
+        store = await MongoRecords.open(wanted.records_dsn, clock=clock, options=MongoOptions(driver=wanted.driver))
+        store._database.has_transactions &= wanted.transactions  # noqa: SLF001 - as of a server that has none
+        return store
     options = PostgresOptions(connections=PostgresSettings().pool_size)
     return await PostgresRecords.open(wanted.records_dsn, clock=clock, options=options)
 

@@ -1,1 +1,1 @@
-"""What the archive does with MongoDB as its record store, next to a bare client that inserts the same documents."""
+"""The archive worker draining a topic into MongoDB, next to a bare client that inserts the same documents."""

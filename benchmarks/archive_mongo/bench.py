@@ -1,189 +1,136 @@
-"""By each driver: entries of a log are kept, and the documents that came of it are inserted by a bare client."""
+"""By each driver: the worker and its floors take turns at a topic, each into an empty store on MongoDB."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pymongo.write_concern import WriteConcern
-
-from backends.mongo.connections import MongoOptions
-from backends.mongo.drivers import DriverName, driver_of
-from backends.mongo.embedded import EmbeddedMongo
-from backends.mongo.records import MongoRecords
-from benchmarks import tenant
-from benchmarks.archive.worker import archive_of
+from backends.mongo.embedded import EmbeddedMongo, ServerOptions
+from benchmarks.archive.turns import BATCH_ROWS, WORKER, Turns
+from benchmarks.archive_mongo.bare import connected
+from benchmarks.archive_mongo.reference import digests
+from benchmarks.archive_mongo.small import COLLECTION, DOCUMENT_BYTES, SmallOrders
+from benchmarks.children import outcome
 from benchmarks.digests import NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
-from benchmarks.logs import LogKind, filled_log, open_log
-from benchmarks.machine import Meter, Spent
-from benchmarks.mongo import LOGIN, make_store
+from benchmarks.logs import LogKind, filled_log
+from benchmarks.machine import Spent, cores
+from benchmarks.mongo import make_store
 from benchmarks.rounds import interleaved
-from broker.core.metrics import NoMetrics
-from broker.core.ports import EventLog, LogEntry
+from benchmarks.stage import Place
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-    from datetime import datetime
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from pymongo.asynchronous.database import AsyncDatabase
-
-    from benchmarks.rounds import Tell
+    from backends.mongo.drivers import DriverName
+    from benchmarks.digests import Digest
+    from benchmarks.rounds import Side, Tell
     from benchmarks.stage import Stage
 
-DRIVERS: tuple[DriverName, ...] = ("pymongo", "motor")
-COLLECTIONS = ("records", "parts", "targets", "unseen")
-BATCH_ENTRIES = 500
-_READ_ENTRIES = 5000
-_DURABLY = WriteConcern("majority", j=True)
-
-Documents = dict[str, list[dict[str, Any]]]
+DRIVERS: Sequence[DriverName] = ("pymongo", "motor")
+ORDERED = "ordered writes"
+SMALL = f"floor B, {DOCUMENT_BYTES} bytes a message"
+_SERVER = ServerOptions(cache_gigabytes=0.5)
+"""As much as the benchmarks' Postgres has for its buffers."""
 
 
-async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Result:
-    """Keeps about `entries` entries in every run, `BATCH_ENTRIES` at once, by the archive worker's own handler.
+@dataclass(slots=True)
+class MongoStores:
+    """See `Stores`."""
 
-    The floor inserts the documents of records, parts, targets and statuses alone, unordered and so many at once, with
-    the same durability, into collections with the same validators and indexes. "Ordered writes" is what the archive
-    does on a server without transactions: the same, in an order that loses nothing where it breaks off.
+    server: EmbeddedMongo
+    floor_role: str = "archive_mongo.floor"
+    mongodb: bool = True
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    @asynccontextmanager
+    async def fresh(self) -> AsyncGenerator[Place]:
+        """Begins with a checkpoint, so that each run starts alike."""
+        name = f"bench_{next(self._numbers)}"
+        admin_uri = self.server.uri(name)
+        uri = await make_store(self.server, name)
+        async with connected(admin_uri) as database:
+            await database.client.admin.command("fsync")
+            try:
+                yield Place(name=name, dsn=uri, admin_dsn=admin_uri)
+            finally:
+                await database.client.drop_database(name)
+
+    async def digests(self, place: Place) -> Mapping[str, Digest]:
+        async with connected(place.admin_dsn) as database:
+            return await digests(database)
+
+
+async def measure(
+    stage: Stage,
+    *,
+    entries: int,
+    runs: int,
+    tell: Tell,
+    on: LogKind = LogKind.POSTGRES,
+    drivers: Sequence[DriverName] = DRIVERS,
+) -> Result:
+    """Drains about `entries` entries in every run, with one worker a core.
+
+    "Ordered writes" is what the archive does on a server without transactions: the same, in an order that loses nothing
+    where it breaks off.
     """
-    async with await EmbeddedMongo.start() as server, filled_log(stage, LogKind.POSTGRES, entries) as (at, volume):
-        log = await open_log(at)
-        try:
-            turns = _Turns(server=server, log=log, batches=await _batches(log), data_bytes=volume.data_bytes)
-            gc.collect()
-            gc.freeze()  # the entries and documents of all turns are no garbage, and to be looked at in none of them
-            comparisons = [
-                Comparison(
-                    title=f"archive to MongoDB by {driver}, {BATCH_ENTRIES} entries a batch",
-                    subject="archive",
-                    samples=await interleaved(
-                        f"archive-mongo, {driver}",
-                        {
-                            "archive": partial(turns.archive, driver),
-                            "ordered writes": partial(turns.archive, driver, transactions=False),
-                            "insert_many": partial(turns.insert, driver),
-                        },
-                        runs=runs,
-                        tell=tell,
-                    ),
-                )
-                for driver in DRIVERS
-            ]
-        finally:
-            gc.unfreeze()
-            await log.close()
+    processes = cores()
+    async with AsyncExitStack() as exits:
+        tell("archive-mongo: preparing entries", 0, 0)
+        log, volume = await exits.enter_async_context(filled_log(stage, on, entries))
+        stores = MongoStores(await exits.enter_async_context(await EmbeddedMongo.start(_SERVER)))
+        turns = Turns(stores=stores, log=log, volume=volume, exits=exits, processes=processes)
+        size = volume.data_bytes // volume.entries
+        what = f"{volume.entries:,} records of {size:,} bytes, {processes} workers"
+        comparisons = []
+        for driver in drivers:
+            samples = await interleaved(f"archive-mongo, {driver}", _sides(turns, driver), runs=runs, tell=tell)
+            title = f"archive: log on {on} to MongoDB by {driver}, {what}"
+            comparisons.append(Comparison(title=title, subject=WORKER, samples=samples))
     return Result(
-        name="archive-mongo",
+        name="archive-mongo" if on is LogKind.POSTGRES else f"archive-mongo-{on}",
         parameters={
             "entries": volume.entries,
+            "log": on,
             "runs": runs,
-            "batch_entries": BATCH_ENTRIES,
-            "documents": {name: len(documents) for name, documents in turns.wanted.items()},
+            "floor_batch_rows": BATCH_ROWS,
+            "documents": {collection: found[0] for collection, found in turns.wanted.items()},
+            "workers": processes,
         },
         comparisons=comparisons,
     )
 
 
-async def _batches(log: EventLog) -> list[Sequence[LogEntry]]:
-    """All entries, in batches of one partition each."""
-    batches: list[Sequence[LogEntry]] = []
-    for place, bounds in sorted((await log.bounds(tenant.ACCOUNTED_TOPICS)).items()):
-        offset = bounds.first
-        while offset < bounds.end:
-            found = await log.read(place, offset, max_entries=_READ_ENTRIES)
-            batches += _slices(found, BATCH_ENTRIES)
-            offset = found[-1].offset + 1
-    return batches
+def _sides(turns: Turns, driver: DriverName) -> dict[str, Side]:
+    """The worker and its floors; by the second driver without those that are the same as by the first, or nearly so."""
+    floors = {"floor": turns.floor(reads=False, publishes=False, driver=driver)}
+    if driver == DRIVERS[0]:
+        floors = {**turns.floors(), SMALL: partial(_small, turns)}
+    return {
+        WORKER: partial(turns.worker, driver=driver),
+        ORDERED: partial(turns.worker, driver=driver, transactions=False),
+        **floors,
+    }
 
 
-def _slices(whole: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (whole[start : start + size] for start in range(0, len(whole), size))
-
-
-@dataclass(slots=True, kw_only=True)
-class _Turns:
-    """Each turn has an empty database; the documents of the first one are what every turn has to come to."""
-
-    server: EmbeddedMongo
-    log: EventLog
-    batches: Sequence[Sequence[LogEntry]]
-    data_bytes: int
-    wanted: Documents = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=count)
-
-    async def archive(self, driver: DriverName, *, transactions: bool = True) -> Sample:
-        """The archive worker's handler: decoded, kept, told of on the log."""
-        async with self._database() as name:
-            uri = self.server.uri(name, *LOGIN)
-            store = await MongoRecords.open(uri, clock=_noon, options=MongoOptions(driver=driver))
-            store._database.has_transactions = transactions  # noqa: SLF001 - as of a server that has none
-            try:
-                archive = archive_of(self.log, store, metrics=NoMetrics(), clock=_noon)
-                meter = Meter()
-                for batch in self.batches:
-                    await archive.handle(batch)
-                spent = meter.spent()
-            finally:
-                await store.close()
-            return self._sample(spent, await self._checked(name))
-
-    async def insert(self, driver: DriverName) -> Sample:
-        """The floor."""
-        async with self._database() as name, self._client(driver, name) as database:
-            meter = Meter()
-            for collection, documents in self.wanted.items():
-                durably = database.get_collection(collection, write_concern=_DURABLY)
-                for some in _slices(documents, BATCH_ENTRIES):
-                    await durably.insert_many(some, ordered=False)
-            spent = meter.spent()
-            return self._sample(spent, await self._checked(name))
-
-    def _sample(self, spent: Spent, records: int) -> Sample:
-        return Sample(
-            seconds=spent.seconds,
-            counts={"records": records},
-            data_bytes=self.data_bytes,
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
-
-    async def _checked(self, name: str) -> int:
-        """How many records there are, once it is sure that the very documents are there that the first turn wrote."""
-        async with self._client("pymongo", name) as database:
-            found = {one: await database[one].find().sort("_id").to_list() for one in COLLECTIONS}
-        if not self.wanted:
-            self.wanted = found
-        elif found != self.wanted:
-            raise NotTheSameError("this turn wrote other documents than the first one")
-        return len(found["records"])
-
-    @asynccontextmanager
-    async def _database(self) -> AsyncGenerator[str]:
-        """A new database, with the schema and the writer's login, until the block is left."""
-        name = f"bench_{next(self._numbers)}"
-        await make_store(self.server, name)
-        try:
-            yield name
-        finally:
-            async with self._client("pymongo", name) as database:
-                await database.client.drop_database(name)
-
-    @asynccontextmanager
-    async def _client(self, driver: DriverName, name: str) -> AsyncGenerator[AsyncDatabase[dict[str, Any]]]:
-        """The database, by a bare client of the superuser's."""
-        chosen = driver_of(driver)
-        client = chosen.client(self.server.uri(name), {})
-        try:
-            yield client.get_default_database()
-        finally:
-            await chosen.close(client)
-
-
-def _noon() -> datetime:
-    return tenant.AT
+async def _small(turns: Turns) -> Sample:
+    """Floor B: as many documents as there are entries."""
+    wanted = turns.volume.entries
+    async with turns.stores.fresh() as place:
+        orders = SmallOrders(uri=place.admin_dsn, documents=wanted, batch_rows=BATCH_ROWS)
+        spent = await outcome("archive_mongo.small", orders, Spent)
+        async with connected(place.admin_dsn) as database:
+            if (found := await database[COLLECTION].count_documents({})) != wanted:
+                raise NotTheSameError(f"{found} documents of {wanted}")
+    return Sample(
+        seconds=spent.seconds,
+        counts={"records": wanted},
+        data_bytes=wanted * DOCUMENT_BYTES,
+        cpu_seconds=spent.cpu_seconds,
+        peak_memory_bytes=spent.peak_memory_bytes,
+    )

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
+import bson
 import pytest
 
 from benchmarks.archive import bench as archive
 from benchmarks.archive.orders import WorkerOrders
 from benchmarks.archive.reference import digests
+from benchmarks.archive.turns import FLOORS, Turns
 from benchmarks.archive.workers import drain
 from benchmarks.archive_mongo import bench as archive_mongo
+from benchmarks.archive_mongo.small import document
 from benchmarks.backlog import bench as backlog
 from benchmarks.children import ChildFailedError
 from benchmarks.compression import bench as compression
@@ -47,7 +50,7 @@ from tests.servers import unavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.figures import Comparison
+    from benchmarks.figures import Comparison, Result
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
@@ -79,20 +82,44 @@ async def test_on_mongodb_a_bare_client_inserts_the_very_documents_that_were_kep
     # Every turn is held against the first one's documents: another one would have raised.
     result = await archive_mongo.measure(stage, entries=ENTRIES, runs=1, tell=silent)
 
+    check_on_mongodb(result)
+    _, by_motor = result.comparisons
+    assert by_motor.floors == (archive_mongo.ORDERED, "floor")
+    assert counts_of(by_motor) == counts_of(result.comparisons[0])
+
+
+@pytest.mark.usefixtures("mongo_here", "local_kafka")
+async def test_a_bare_client_reads_kafka_and_inserts_the_very_documents_that_were_kept(stage: Stage) -> None:
+    result = await archive_mongo.measure(
+        stage, entries=ENTRIES, runs=1, tell=silent, on=LogKind.KAFKA, drivers=["pymongo"]
+    )
+
+    assert result.name == "archive-mongo-kafka"
+    check_on_mongodb(result)
+
+
+def check_on_mongodb(result: Result) -> None:
     documents = cast("dict[str, int]", result.parameters["documents"])
     assert documents["records"] > ENTRIES  # identities come on top
     assert documents["parts"] == documents["targets"] == ENTRIES // 5
-    assert len(result.comparisons) == len(archive_mongo.DRIVERS)
-    for comparison in result.comparisons:
-        assert comparison.subject == "archive"
-        assert comparison.floors == ("ordered writes", "insert_many")
-        assert counts_of(comparison) == {(("records", documents["records"]),)}
+    assert documents["unseen"] == ENTRIES // 30
+    assert documents["progress"] > 1
+    assert documents["tallies"] == 1
+    by_pymongo, *_ = result.comparisons
+    assert by_pymongo.subject == "worker"
+    assert by_pymongo.floors == (archive_mongo.ORDERED, *FLOORS, archive_mongo.SMALL)
+    assert counts_of(by_pymongo) == {(("records", documents["records"]),)}
+    assert {one.data_bytes for one in by_pymongo.samples[archive_mongo.SMALL]} == {490 * documents["records"]}
+
+
+def test_a_small_document_has_the_bytes_it_is_to_have() -> None:
+    assert {len(bson.encode(document(number))) for number in (0, 9, 50_000)} == {490}
 
 
 async def test_a_run_that_wrote_other_rows_is_found_out(stage: Stage) -> None:
     async with AsyncExitStack() as exits:
         log, volume = await exits.enter_async_context(filled_log(stage, LogKind.POSTGRES, ENTRIES))
-        turns = archive.Turns(stage=stage, log=log, volume=volume, exits=exits)
+        turns = Turns(stores=archive.PostgresStores(stage), log=log, volume=volume, exits=exits)
         await turns.worker()
         assert turns.reference is not None
         await stage.execute(
