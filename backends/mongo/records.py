@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self, TypeVar
 
+import pymongo
+
 from backends.mongo import claims, keep, reading, tally
 from backends.mongo.connections import Database, MongoOptions
 from backends.mongo.documents import key_id, row_of
@@ -50,6 +52,8 @@ _RECORDS_AT_ONCE = 50
 _PARTS_AT_ONCE = 50
 """So few, since whoever hashes their blobs takes long, and what is read meanwhile is of the moment it is read at."""
 _ROWS_AT_ONCE = 1000
+_LONGEST_TALLY_SECONDS = 3600.0
+"""Counting takes longer the more there is: the limit of other commands would end it on a large store."""
 _SEEN_BEFORE = frozenset({"duplicate", "variant"})
 _CAUTIOUS_BATCHES = 20
 """Providers seldom deliver twice, but then often many in a row."""
@@ -169,7 +173,8 @@ class MongoRecords:
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
         async with self._database.moment() as work:
-            return await tally.tally(work, tenant, log, buckets=buckets)
+            with pymongo.timeout(_LONGEST_TALLY_SECONDS):
+                return await tally.tally(work, tenant, log, buckets=buckets)
 
     async def ping(self) -> None:
         await self._database.ping()

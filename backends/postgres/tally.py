@@ -11,7 +11,7 @@ from broker.core.rows import one_progress, progress_of
 from broker.core.topics import ACCOUNTED_STREAMS, topic_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     import asyncpg
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Figures: TypeAlias = dict[str, Counter[str]]
 """Amounts by the figure's name, then by label; figures that are not divided have one label, ''."""
+_APART = frozenset({"targets", "target_states"})
+"""Of which the sum over buckets is not the total."""
+_LONGEST_SECONDS = 3600.0
+"""Counting takes longer the more there is: the limit of other statements would end it on a large store."""
 
 
 async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool) -> Tally:
@@ -30,8 +34,9 @@ async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool)
     before = await connection.fetch(query("records/read_before"), tenant, log, topics)
     logs = sorted({log, *(row["log"] for row in before)})
     arguments = (tenant, logs, list(ACCOUNTED_STREAMS), topics)
-    figures = _figures(await connection.fetch(query("records/tally_totals"), *arguments))
-    by_bucket = await connection.fetch(query("records/tally_buckets"), *arguments) if buckets else []
+    counting = query("records/tally_buckets" if buckets else "records/tally_totals")
+    found = await connection.fetch(counting, *arguments, timeout=_LONGEST_SECONDS)
+    figures = _figures(_in_all(found) if buckets else found)
     return Tally(
         progress=progress,
         kept=figures["kept"][""],
@@ -43,7 +48,7 @@ async def tally(connection: Connection, tenant: str, log: str, *, buckets: bool)
         parts_lost=+figures["parts_lost"],
         targets=figures["targets"][""],
         target_states=+figures["target_states"],
-        buckets=_buckets(by_bucket),
+        buckets=_buckets(found) if buckets else (),
         before=[one_progress(row) for row in before],
     )
 
@@ -55,10 +60,16 @@ def _figures(rows: Iterable[asyncpg.Record]) -> Figures:
     return figures
 
 
+def _in_all(rows: Iterable[asyncpg.Record]) -> Iterator[asyncpg.Record]:
+    """Of the rows by bucket, those that add up to the totals."""
+    return (row for row in rows if row["account"] is None or row["name"] not in _APART)
+
+
 def _buckets(rows: Iterable[asyncpg.Record]) -> Sequence[BucketTally]:
     found: dict[tuple[str, datetime], list[asyncpg.Record]] = defaultdict(list)
     for row in rows:
-        found[row["account"], row["start"]].append(row)
+        if row["account"] is not None:
+            found[row["account"], row["start"]].append(row)
     return [_bucket(account, start, _figures(found[account, start])) for account, start in sorted(found)]
 
 

@@ -17,6 +17,7 @@ from backends.mongo.connections import MongoOptions
 from backends.mongo.migrate import migrate
 from backends.mongo.records import MongoRecords
 from backends.mongo.roles import WRITER as WRITERS
+from backends.mongo.work import Work
 from broker.core.account import draw
 from broker.core.errors import CustodyError, SchemaError, SettingsError, StoreUnavailableError, UnstorableError
 from broker.core.values import replace
@@ -28,7 +29,7 @@ from tests.stores import until_kept
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from backends.mongo.drivers import DriverName
+    from backends.mongo.drivers import Document, DriverName
     from broker.core.model import Record
     from broker.core.ports import Arrived
     from tests.mongo_servers import SharedMongo
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 CANARY = "canary-4915901234567"
 TOPIC = f"custody.{TENANT}.messages.v1"
 BESIDE = [0, 100]
+SLOWLY = "function () { const begun = Date.now(); while (Date.now() - begun < 1500) {} return true }"
 
 
 @pytest.fixture(params=DRIVERS)
@@ -311,3 +313,18 @@ def _says_nothing(error: CustodyError) -> None:
     assert error.__cause__ is None
     assert error.__context__ is None
     assert CANARY not in "".join(traceback.format_exception(error))
+
+
+async def test_an_account_takes_as_long_as_it_takes(
+    admin: str, seed: int, driver: DriverName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, aggregate = Desk(seed), Work.aggregate
+    slowly = {"$set": {"slowly": {"$function": {"body": SLOWLY, "args": [], "lang": "js"}}}}
+
+    async def slow(work: Work, name: str, pipeline: Sequence[Document]) -> list[Document]:
+        return await aggregate(work, name, [*pipeline, slowly] if name == "tallies" else pipeline)
+
+    async with opened(as_writer(admin), impatient(driver)) as store:
+        await store.keep([desk.arrive(desk.text())])
+        monkeypatch.setattr(Work, "aggregate", slow)  # as if there were much to count
+        assert (await store.tally(TENANT, LOG, buckets=True)).kept == 1

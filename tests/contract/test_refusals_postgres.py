@@ -136,6 +136,21 @@ async def test_a_lock_that_somebody_holds_is_an_outage_until_they_let_go(admin: 
     await holder.close()
 
 
+@pytest.mark.parametrize("buckets", [False, True])
+async def test_an_account_takes_as_long_as_it_takes(admin: str, seed: int, *, buckets: bool) -> None:
+    desk = Desk(seed)
+    holder = await asyncpg.connect(admin)
+    async with opened(as_writer(admin), IMPATIENT) as impatient:
+        await impatient.keep([desk.arrive(desk.text())])
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE custody_pas.records")  # counting waits, as if there were much to count
+            counting = asyncio.create_task(impatient.tally(TENANT, LOG, buckets=buckets))
+            await asyncio.wait([counting], timeout=3 * IMPATIENT.command_timeout_seconds)
+            assert not counting.done()
+        assert (await counting).kept == 1
+    await holder.close()
+
+
 async def test_connections_that_were_cut_off_are_made_anew(admin: str, seed: int) -> None:
     desk = Desk(seed)
     async with opened(as_writer(admin)) as store:

@@ -1,4 +1,6 @@
 -- The same figures by account and quarter of an hour. An entry tried again counts where its other try does.
+-- Targets in all stand under no account: one may be named in several quarters. All other totals are sums of these rows,
+-- so that the records, which are many and wide, are read once for both.
 -- $1 tenant, $2 logs, $3 the streams whose entries are accounted, $4 their topics.
 WITH kept AS MATERIALIZED (  -- read once: these rows are wide
     SELECT record_id, account, part_count, target_ids, variant_of IS NOT NULL AS variant,
@@ -46,6 +48,14 @@ SELECT named.account, named.start, 'target_states', target.state, count(*)
 FROM named
 JOIN custody_pas.targets AS target ON target.tenant = $1 AND target.target_id = named.target_id
 GROUP BY named.account, named.start, target.state
+UNION ALL
+SELECT NULL, NULL, 'targets', '', count(DISTINCT target_id)
+FROM named
+UNION ALL
+SELECT NULL, NULL, 'target_states', state, count(*)
+FROM custody_pas.targets
+WHERE tenant = $1
+GROUP BY state
 UNION ALL
 SELECT account, date_bin('15 minutes', received_at, timestamptz '2000-01-01 00:00:00+00'), 'gaps', cause, count(*)
 FROM custody_pas.gaps
