@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from benchmarks.machine import Spent
+
 _MICROSECONDS = 1_000_000
 _MILLISECONDS = 1_000
 
@@ -28,6 +30,17 @@ class Sample:
     data_bytes: int
     cpu_seconds: float
     peak_memory_bytes: int
+
+    @classmethod
+    def of(cls, spent: Spent, counts: Mapping[str, int], *, data_bytes: int) -> Self:
+        """A run that took so much."""
+        return cls(
+            seconds=spent.seconds,
+            counts=counts,
+            data_bytes=data_bytes,
+            cpu_seconds=spent.cpu_seconds,
+            peak_memory_bytes=spent.peak_memory_bytes,
+        )
 
     def rate(self, name: str) -> float:
         """So many of `name` in a second."""

@@ -35,6 +35,10 @@ class LogKind(StrEnum):
     POSTGRES = "postgres"
     KAFKA = "kafka"
 
+    def named(self, benchmark: str) -> str:
+        """What a benchmark's result is called with the log on this; one on Postgres goes without saying."""
+        return benchmark if self is LogKind.POSTGRES else f"{benchmark}-{self}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAt:

@@ -28,6 +28,8 @@ SERVER_SETTINGS = {
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
 }
+WAL_BYTES = "SELECT pg_current_wal_insert_lsn() - pg_lsn '0/0'"
+"""What the server has written ahead since it was made."""
 
 
 class Kind(StrEnum):

@@ -59,7 +59,7 @@ async def measure(
     size = volume.data_bytes // volume.entries
     title = f"archive: log on {on} to store, {volume.entries:,} records of {size:,} bytes, {processes} workers"
     return Result(
-        name="archive" if on is LogKind.POSTGRES else f"archive-{on}",
+        name=on.named("archive"),
         parameters={
             "entries": volume.entries,
             "log": on,

@@ -137,10 +137,4 @@ class Turns:
             raise NotTheSameError(f"not the rows of the first run: {', '.join(differing)}")
 
     def _sample(self, spent: Spent) -> Sample:
-        return Sample(
-            seconds=spent.seconds,
-            counts={"records": self.volume.entries},
-            data_bytes=self.volume.data_bytes,
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
+        return Sample.of(spent, {"records": self.volume.entries}, data_bytes=self.volume.data_bytes)

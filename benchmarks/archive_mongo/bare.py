@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pymongo.errors import BulkWriteError
 
@@ -14,12 +14,10 @@ from backends.mongo.errors import DUPLICATE_KEY, codes_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
-    from pymongo.asynchronous.collection import AsyncCollection
     from pymongo.asynchronous.database import AsyncDatabase
 
-    from backends.mongo.drivers import DriverName
+    from backends.mongo.drivers import Collection, Document, DriverName
 
-    Document: TypeAlias = dict[str, Any]
     Database: TypeAlias = AsyncDatabase[Document]
 
 _INSERT_DOCUMENTS = 1000
@@ -44,7 +42,7 @@ async def insert(database: Database, documents: Mapping[str, Sequence[Document]]
     )
 
 
-async def _insert(collection: AsyncCollection[Document], documents: Sequence[Document]) -> None:
+async def _insert(collection: Collection, documents: Sequence[Document]) -> None:
     try:
         await collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:

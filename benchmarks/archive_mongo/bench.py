@@ -93,7 +93,7 @@ async def measure(
             title = f"archive: log on {on} to MongoDB by {driver}, {what}"
             comparisons.append(Comparison(title=title, subject=WORKER, samples=samples))
     return Result(
-        name="archive-mongo" if on is LogKind.POSTGRES else f"archive-mongo-{on}",
+        name=on.named("archive-mongo"),
         parameters={
             "entries": volume.entries,
             "log": on,
@@ -127,10 +127,4 @@ async def _small(turns: Turns) -> Sample:
         async with connected(place.admin_dsn) as database:
             if (found := await database[COLLECTION].count_documents({})) != wanted:
                 raise NotTheSameError(f"{found} documents of {wanted}")
-    return Sample(
-        seconds=spent.seconds,
-        counts={"records": wanted},
-        data_bytes=wanted * DOCUMENT_BYTES,
-        cpu_seconds=spent.cpu_seconds,
-        peak_memory_bytes=spent.peak_memory_bytes,
-    )
+    return Sample.of(spent, {"records": wanted}, data_bytes=wanted * DOCUMENT_BYTES)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from pymongo import ReplaceOne, UpdateOne
 
-    from benchmarks.archive_mongo.bare import Database, Document
+    from backends.mongo.drivers import Document
+    from benchmarks.archive_mongo.bare import Database
     from benchmarks.archive_mongo.reference import Batch
     from benchmarks.child import Orders
 

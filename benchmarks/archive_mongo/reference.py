@@ -9,12 +9,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from bson import encode
 from pymongo import ReplaceOne, UpdateOne
 
 from backends.mongo.documents import documents_of, place_id, time_of
+from backends.mongo.drivers import Document
 from broker.core.plan import bucket_start
 from broker.core.rows import TALLY_COLUMNS
 from broker.core.topics import TopicPartition
@@ -22,13 +23,8 @@ from broker.core.topics import TopicPartition
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pymongo.asynchronous.database import AsyncDatabase
-
+    from benchmarks.archive_mongo.bare import Database
     from benchmarks.digests import Digest
-
-    Database: TypeAlias = AsyncDatabase[dict[str, Any]]
-
-Document: TypeAlias = dict[str, Any]
 
 COLLECTIONS = ("records", "parts", "targets", "unseen")
 """What this traffic adds documents to, beside the counters in `progress` and `tallies`."""

@@ -12,7 +12,7 @@ from benchmarks.archive_mongo.bare import connected, insert
 from benchmarks.machine import Meter
 
 if TYPE_CHECKING:
-    from benchmarks.archive_mongo.bare import Document
+    from backends.mongo.drivers import Document
     from benchmarks.child import Orders
 
 COLLECTION = "small"

@@ -50,7 +50,7 @@ async def measure(
         figures[f"{name}: peak MiB"] = spent.peak_memory_bytes / MEBIBYTE
     figures["rate of the large backlog over that of the small one"] = rates[1] / rates[0]
     return Result(
-        name="backlog" if on is LogKind.POSTGRES else f"backlog-{on}",
+        name=on.named("backlog"),
         parameters={"entries": entries, "log": on, "memory_bytes": memory_bytes},
         figures=figures,
         series=[Series(title="backlog: rate as it is drained", x="tenth of the backlog", y="entries/s", lines=lines)],

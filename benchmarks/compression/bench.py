@@ -53,13 +53,7 @@ async def _turn(way: str, entries: int, amount: int, data_bytes: int, stored: di
         )
         spent = await outcome("compression.worker", orders, Spent)
         stored[way] = _on_disk(cluster.root)
-    return Sample(
-        seconds=spent.seconds,
-        counts={"entries": amount},
-        data_bytes=data_bytes,
-        cpu_seconds=spent.cpu_seconds,
-        peak_memory_bytes=spent.peak_memory_bytes,
-    )
+    return Sample.of(spent, {"entries": amount}, data_bytes=data_bytes)
 
 
 def _on_disk(root: Path) -> int:

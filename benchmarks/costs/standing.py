@@ -10,6 +10,7 @@ import asyncpg
 import psutil
 
 from backends.postgres.sql import BLOBS, RECORDS
+from benchmarks.stage import WAL_BYTES
 
 if TYPE_CHECKING:
     from benchmarks.stage import Place, Stage
@@ -25,7 +26,6 @@ _LOG_BYTES = "SELECT pg_total_relation_size('custody_log.entries')"
 _TABLES_BYTES = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'
 """
-_WAL_BYTES = "SELECT pg_current_wal_insert_lsn() - pg_lsn '0/0'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ async def standing(stage: Stage, *, log_dsn: str, store: Place) -> Standing:
             streams=streams,
             log_bytes=await log.fetchval(_LOG_BYTES),
             store_bytes=int(await records.fetchval(_TABLES_BYTES, RECORDS.namespace)),
-            wal_bytes=int(await records.fetchval(_WAL_BYTES)),
+            wal_bytes=int(await records.fetchval(WAL_BYTES)),
             server_seconds=server_seconds(stage),
         )
     finally:

@@ -144,7 +144,7 @@ async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell, on: LogK
         just_now = (await turns.full(way)).rate("messages")
         beyond = await overload.measure(way, ids, first=wanted.warm_up + wanted.full, taken=just_now)
     return Result(
-        name="end-to-end" if on is LogKind.POSTGRES else f"end-to-end-{on}",
+        name=on.named("end-to-end"),
         parameters={"entries": entries, "log": on, "runs": runs, "arrivals": "poisson"},
         comparisons=[Comparison(title=f"end to end: webhook to kept, log on {on}", subject=CUSTODY, samples=full)],
         latencies=_latencies(found, taken / 2),

@@ -38,7 +38,7 @@ async def measure(stage: Stage, *, targets: int, runs: int, tell: Tell, on: LogK
         samples = await interleaved("erase", sides, runs=runs, tell=tell)
     title = f"erase: {targets:,} targets, {CONCURRENCY} at once, log on {on}"
     return Result(
-        name="erase" if on is LogKind.POSTGRES else f"erase-{on}",
+        name=on.named("erase"),
         parameters={"targets": targets, "runs": runs, "log": on, "at_once": CONCURRENCY},
         comparisons=[Comparison(title=title, subject="worker", samples=samples)],
     )
@@ -87,10 +87,6 @@ class _Turns:
     async def _sample(self, spent: Spent) -> Sample:
         """What it took, once it is sure that the provider was asked about every object, and once."""
         await check_asked(self.provider, len(self.commands))
-        return Sample(
-            seconds=spent.seconds,
-            counts={"targets": len(self.commands)},
-            data_bytes=sum(len(one.value) for one in self.commands),
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
+        return Sample.of(
+            spent, {"targets": len(self.commands)}, data_bytes=sum(len(one.value) for one in self.commands)
         )

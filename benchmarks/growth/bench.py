@@ -23,7 +23,7 @@ from benchmarks.logs import LogAt, LogKind, Volume, empty_log, fill, open_log, p
 from benchmarks.machine import Meter
 from benchmarks.progress import Progress
 from benchmarks.rounds import interleaved
-from benchmarks.stage import Kind, Place, Stage
+from benchmarks.stage import WAL_BYTES, Kind, Place, Stage
 from broker.core.ports import NewEntry
 from broker.reporting import tenant_report
 
@@ -38,7 +38,6 @@ KEPT_BY_WORKER = 10_000
 _GIBIBYTE = 2**30
 _ENDLESS = 2**62
 _DISK_BYTES = "SELECT pg_database_size(current_database())"
-_LOG_BYTES = "SELECT pg_current_wal_insert_lsn() - pg_lsn '0/0'"
 _KEPT = "SELECT coalesce(sum(keep_seq), 0) FROM custody_pas.progress"
 
 
@@ -77,7 +76,7 @@ async def measure(stage: Stage, load: Load, *, sizes: Sequence[int], tell: Tell,
         pairs.append(msgspec.convert(kept.done()[key], tuple[Grown, Grown]))
     kept.forget()
     return Result(
-        name="growth" if load.on is LogKind.POSTGRES else f"growth-{load.on}",
+        name=load.on.named("growth"),
         parameters={"sizes": [smallest, *larger], "entries": load.entries, "runs": load.runs, "log": load.on},
         comparisons=[_compared(*pair) for pair in pairs],
         figures=_figures(pairs),
@@ -142,20 +141,14 @@ class _Turns:
             self.portions.append(await fill(self.log, self._some(entries)))
         volume = self.portions[store.portions]
         store.portions += 1
-        kept, logged = await store.ask(_KEPT), await store.ask(_LOG_BYTES)
+        kept, logged = await store.ask(_KEPT), await store.ask(WAL_BYTES)
         group = f"growth-{store.size}"
         orders = WorkerOrders(log=self.log, records_dsn=store.place.dsn, group=group)
         spent = await drain(orders, entries=volume.entries)
-        store.wal_bytes.append((await store.ask(_LOG_BYTES) - logged) / volume.entries)
+        store.wal_bytes.append((await store.ask(WAL_BYTES) - logged) / volume.entries)
         if (found := await store.ask(_KEPT) - kept) != volume.entries:
             raise NotTheSameError(f"{found} records kept of {volume.entries} entries")
-        return Sample(
-            seconds=spent.seconds,
-            counts={"records": volume.entries},
-            data_bytes=volume.data_bytes,
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
+        return Sample.of(spent, {"records": volume.entries}, data_bytes=volume.data_bytes)
 
     def _some(self, entries: int) -> Iterator[Sequence[NewEntry]]:
         """Whole bodies, with so many entries or a few more."""

@@ -123,10 +123,4 @@ class _Turns:
     async def _sample(self, spent: Spent) -> Sample:
         """What it took, once it is sure that every object was downloaded, and once."""
         await check_asked(self.provider, self.size.parts)
-        return Sample(
-            seconds=spent.seconds,
-            counts={"parts": self.size.parts},
-            data_bytes=self.size.parts * self.size.part_bytes,
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
+        return Sample.of(spent, {"parts": self.size.parts}, data_bytes=self.size.parts * self.size.part_bytes)

@@ -83,13 +83,7 @@ class Turns:
             raise NotTheSameError(f"{name}: {found.data_bytes} bytes of {self.volume.data_bytes}")
 
     def _sample(self, spent: Spent) -> Sample:
-        return Sample(
-            seconds=spent.seconds,
-            counts={"rows": self.volume.entries},
-            data_bytes=self.volume.data_bytes,
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
+        return Sample.of(spent, {"rows": self.volume.entries}, data_bytes=self.volume.data_bytes)
 
 
 async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Result:

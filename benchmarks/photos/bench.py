@@ -141,13 +141,7 @@ class _Turns:
         meter = Meter()
         await asyncio.gather(*(hand() for _ in range(AT_ONCE)))
         spent = meter.spent()
-        return Sample(
-            seconds=spent.seconds,
-            counts={"photos": len(self.photos)},
-            data_bytes=sum(map(len, self.photos)),
-            cpu_seconds=spent.cpu_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-        )
+        return Sample.of(spent, {"photos": len(self.photos)}, data_bytes=sum(map(len, self.photos)))
 
 
 async def _put(blobs: BlobStore, place: str, photo: bytes) -> None:

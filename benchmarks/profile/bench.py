@@ -92,7 +92,7 @@ async def measure(stage: Stage, *, entries: int, tell: Tell, on: LogKind = LogKi
         finally:
             await log.close()
     return Result(
-        name="profile" if on is LogKind.POSTGRES else f"profile-{on}",
+        name=on.named("profile"),
         parameters={"entries": volume.entries, "bodies": entries, "log": on},
         figures={**archive.figures("archive", ARCHIVE, volume.entries), **edge.figures("edge", EDGE, entries)},
     )

@@ -78,7 +78,7 @@ async def measure(
         looks = await way.soak(capacity / 2, minutes, tell)
         entries = await way.check()
     return Result(
-        name="soak" if on is LogKind.POSTGRES else f"soak-{on}",
+        name=on.named("soak"),
         parameters={"minutes": minutes, "log": on, "connections": CONNECTIONS, "entries": entries},
         figures={
             "what edge and archive can take together: requests/s": capacity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -21,54 +22,50 @@ if TYPE_CHECKING:
 
     from broker.sizing.costs import Costs
 
-_COMES, _RUNS = "What comes", "How it is to run"
-_PANELS = dict.fromkeys(
-    (
-        *("--numbers", "--messages-per-second", "--statuses", "--media", "--media-kilobytes", "--identities"),
-        *("--items", "--hours", "--wabas"),
-    ),
-    _COMES,
-)
+_RUNS = "How it is to run"
 _KILOBYTE, _GIGABYTE = 1000, 10**9
 
 
-def _option(name: str, least: float, most: float, says: str) -> Any:  # noqa: ANN401 - as typer has it
-    return typer.Option(name, min=least, max=most, metavar="N", rich_help_panel=_PANELS.get(name, _RUNS), help=says)
+def _option(panel: str, name: str, least: float, most: float, says: str) -> Any:  # noqa: ANN401 - as typer has it
+    return typer.Option(name, min=least, max=most, metavar="N", rich_help_panel=panel, help=says)
 
 
-Numbers = Annotated[int, _option("--numbers", 1, 1_000_000, "Business numbers, all together.")]
+_comes, _runs = partial(_option, "What comes"), partial(_option, _RUNS)
+
+
+Numbers = Annotated[int, _comes("--numbers", 1, 1_000_000, "Business numbers, all together.")]
 Rate = Annotated[
     float,
-    _option(
+    _comes(
         "--messages-per-second",
         0.001,
         10**9,
         "Messages a second at the busiest, in and out, of all numbers together: not of each.",
     ),
 ]
-Statuses = Annotated[float, _option("--statuses", 0, 100, "Statuses for each message: sent, delivered, read.")]
-Media = Annotated[float, _option("--media", 0, 1, "Share of messages with a photo or document, 0 to 1.")]
-MediaSize = Annotated[float, _option("--media-kilobytes", 0, 102_400, "Size of a photo or document, on average.")]
-Identities = Annotated[float, _option("--identities", 0, 1, "Share of messages from somebody new.")]
-Items = Annotated[float, _option("--items", 1, 1000, "Messages and statuses in one webhook, on average.")]
-Hours = Annotated[float, _option("--hours", 0.1, 24, "How many hours a day this rate lasts.")]
-Wabas = Annotated[int, _option("--wabas", 1, 1_000_000, "WhatsApp Business Accounts that have the numbers.")]
-Days = Annotated[float, _option("--days", 1, 36_500, "How many days' records and photos there are to be room for.")]
-Retention = Annotated[float, _option("--retention-days", 1, 3650, "How long the log is: CUSTODY_RETENTION_DAYS.")]
+Statuses = Annotated[float, _comes("--statuses", 0, 100, "Statuses for each message: sent, delivered, read.")]
+Media = Annotated[float, _comes("--media", 0, 1, "Share of messages with a photo or document, 0 to 1.")]
+MediaSize = Annotated[float, _comes("--media-kilobytes", 0, 102_400, "Size of a photo or document, on average.")]
+Identities = Annotated[float, _comes("--identities", 0, 1, "Share of messages from somebody new.")]
+Items = Annotated[float, _comes("--items", 1, 1000, "Messages and statuses in one webhook, on average.")]
+Hours = Annotated[float, _comes("--hours", 0.1, 24, "How many hours a day this rate lasts.")]
+Wabas = Annotated[int, _comes("--wabas", 1, 1_000_000, "WhatsApp Business Accounts that have the numbers.")]
+Days = Annotated[float, _runs("--days", 1, 36_500, "How many days' records and photos there are to be room for.")]
+Retention = Annotated[float, _runs("--retention-days", 1, 3650, "How long the log is: CUSTODY_RETENTION_DAYS.")]
 OnLog = Annotated[Literal["postgres", "kafka"], typer.Option("--log", rich_help_panel=_RUNS, help="Where the log is.")]
-Replication = Annotated[int, _option("--replication", 1, 99, "Copies that Kafka has of each entry.")]
+Replication = Annotated[int, _runs("--replication", 1, 99, "Copies that Kafka has of each entry.")]
 Utilisation = Annotated[
     float,
-    _option(
+    _runs(
         "--utilisation",
         0.01,
         1,
         "Share of what each thing can take to plan with; the rest is for peaks, catching up and growth.",
     ),
 ]
-Cores = Annotated[int, _option("--server-cores", 1, 1024, "CPU cores of each Postgres.")]
-CallSeconds = Annotated[float, _option("--provider-seconds", 0.001, 60, "How long a call to the provider takes.")]
-Disk = Annotated[float | None, _option("--log-disk-gigabytes", 1, 10**9, "The log's disk: it is a limit then.")]
+Cores = Annotated[int, _runs("--server-cores", 1, 1024, "CPU cores of each Postgres.")]
+CallSeconds = Annotated[float, _runs("--provider-seconds", 0.001, 60, "How long a call to the provider takes.")]
+Disk = Annotated[float | None, _runs("--log-disk-gigabytes", 1, 10**9, "The log's disk: it is a limit then.")]
 
 
 def size(  # noqa: PLR0913, PLR0917 - a command's options
