@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from benchmarks.stage import staged
+from tests.kafka_servers import missing_for_local_kafka
 from tests.servers import unavailable
 
 if TYPE_CHECKING:
@@ -22,3 +24,9 @@ async def stage() -> AsyncIterator[Stage]:
         unavailable("A server for the benchmarks: install custody[embedded]")
     async with staged() as server:
         yield server
+
+
+@pytest.fixture
+def local_kafka() -> None:
+    if missing := missing_for_local_kafka():
+        unavailable(missing)
