@@ -39,7 +39,8 @@ INSERT INTO custody_pas.progress (log, topic, partition, tenant, start_offset, n
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (log, topic, partition) DO UPDATE
 SET next_offset = excluded.next_offset, keep_seq = excluded.keep_seq, last_event_id = excluded.last_event_id
-"""
+WHERE progress.next_offset < excluded.next_offset
+"""  # never back: rows lie in about the order they were written in, where several workers write
 _ADD_TALLY = """
 INSERT INTO custody_pas.tallies AS tally (log, topic, partition, account, bucket, tenant, entries, duplicates)
 VALUES ($1, $2, $3, $4, $5, $6, $7, 0)

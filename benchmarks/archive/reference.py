@@ -97,7 +97,7 @@ async def _columns(connection: Connection, table: str) -> tuple[str, ...]:
 
 
 async def _table(connection: Connection, name: str) -> Table:
-    """A table's rows as they lie: nothing was updated, so that this is the order they were written in."""
+    """A table's rows as they lie: nothing was updated, so that this is about the order they were written in."""
     columns = await _columns(connection, name)
     listed = ", ".join(columns)
     rows = await connection.fetch(f"SELECT {listed} FROM custody_pas.{name} ORDER BY ctid")  # noqa: S608 - names of ours

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from broker.core.ports import LogEntry
+from broker.core.values import Hidden, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,14 +26,13 @@ _headers: msgspec.msgpack.Decoder[tuple[tuple[str, bytes], ...]] = msgspec.msgpa
 _ROW_OVERHEAD_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Value, frozen=True):
     """An entry on its way into a partition."""
 
     partition_id: int
     key: bytes
     headers: bytes
-    value: bytes = field(repr=False)
+    value: Hidden[bytes]
 
     @property
     def size(self) -> int:
