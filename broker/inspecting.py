@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from broker.core.ports import BlobStore, EventLog, RecordStore
     from broker.core.registry import Account, Registry
-    from broker.store_settings import Kind
+    from broker.store_settings import Kind, StoreRole
 
 _OPENERS: Mapping[Server, Callable[[Settings], Awaitable[EventLog | RecordStore | BlobStore]]] = {
     "log": app.open_log,
@@ -68,7 +68,18 @@ async def _all_server_findings(settings: Settings) -> AsyncIterator[Finding]:
         return
     for role in ROLES:
         for finding in await server_findings(other, role):
-            yield replace(finding, subject=f"other {role}")
+            yield _of_other(finding, role)
+
+
+def _of_other(finding: Finding, role: StoreRole) -> Finding:
+    """What was found of the second store, with its settings named as they stand."""
+    name, its_name = setting_name(role, ""), setting_name("other", role, "")
+    return Finding(
+        level=finding.level,
+        subject=f"other {role}",
+        message=finding.message.replace(name, its_name),
+        remedy=finding.remedy.replace(name, its_name),
+    )
 
 
 async def server_findings(settings: Settings, server: Server) -> list[Finding]:
