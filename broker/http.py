@@ -37,6 +37,22 @@ several times.
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSetting:
+    """Which setting a port came from, as it stands in the environment, and an example for it."""
+
+    name: str
+    example: int
+
+    def instead_of(self, port: int) -> int:
+        """An example other than the port that can't be taken."""
+        return self.example if port != self.example else port + 1
+
+
+EDGE_PORT = PortSetting(name="CUSTODY_EDGE__PORT", example=8400)
+HEALTH_PORT = PortSetting(name="CUSTODY_HEALTH_PORT", example=8401)
+
+
 class Process(Protocol):
     """What the health of a process is read from."""
 
@@ -136,7 +152,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - what a process is served with, each by its name
     routes: Sequence[BaseRoute],
     process: Process,
     *,
@@ -144,8 +160,12 @@ async def serve(
     port: int,
     drain_seconds: float,
     frozen_after_seconds: float,
+    setting: PortSetting = EDGE_PORT,
 ) -> None:
-    """Serves until the process is to stop, then lets requests under way finish. Port 0 takes a free one."""
+    """Serves until the process is to stop, then lets requests under way finish. Port 0 takes a free one.
+
+    `SettingsError` when the port can't be taken: it names `setting`.
+    """
     health = Health(process, Liveness(frozen_after_seconds))
     application = Router([*routes, *health.routes()])
     config = uvicorn.Config(
@@ -157,7 +177,7 @@ async def serve(
         lifespan="off",
         timeout_graceful_shutdown=max(1, round(drain_seconds)),
     )
-    listener = _listen(host, port)
+    listener = _listen(host, port, setting)
     server = _Server(config)
     lent = [listener.dup() for _ in range(_ACCEPTS_A_TURN - 1)]
     serving = asyncio.create_task(server.serve([listener, *lent]))
@@ -169,7 +189,7 @@ async def serve(
     stopping.cancel()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, setting: PortSetting) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else Nagle stays on
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -178,7 +198,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         why = (error.strerror or "can't be taken").lower()
-        raise SettingsError([f"CUSTODY_EDGE__PORT: {host}:{port}: {why}; for example 8400"]) from None
+        finding = f"{setting.name}: {host}:{port}: {why}; for example {setting.instead_of(port)}"
+        raise SettingsError([finding]) from None
     listener.listen(2048)
     listener.setblocking(False)  # noqa: FBT003 - the socket's own signature
     return listener

@@ -22,7 +22,7 @@ from broker.core.errors import CustodyError, RetryableError
 from broker.core.ports import Entropy
 from broker.core.topics import ARCHIVED_STREAMS, Stream
 from broker.core.tracing import NoTracing
-from broker.http import Liveness, serve
+from broker.http import EDGE_PORT, HEALTH_PORT, Liveness, PortSetting, serve
 from broker.shared import Shared
 from broker.workers import archive, claim, erase, lag, media, relay, tidy, watch
 from broker.workers.deliver import Delivery, Handler, Pulse, SetAside
@@ -95,12 +95,12 @@ class Runner(Shared):
         ]
         collector.settle()
         edge = self.settings.edge
-        await self._serve(routes, port=edge.port, drain_seconds=edge.drain_seconds)
+        await self._serve(routes, EDGE_PORT, port=edge.port, drain_seconds=edge.drain_seconds)
 
     async def _serve_health(self) -> None:
-        await self._serve([], port=self.settings.health_port or 0, drain_seconds=0)
+        await self._serve([], HEALTH_PORT, port=self.settings.health_port or 0, drain_seconds=0)
 
-    async def _serve(self, routes: Sequence[Route], *, port: int, drain_seconds: float) -> None:
+    async def _serve(self, routes: Sequence[Route], setting: PortSetting, *, port: int, drain_seconds: float) -> None:
         await serve(
             routes,
             self,
@@ -108,6 +108,7 @@ class Runner(Shared):
             port=port,
             drain_seconds=drain_seconds,
             frozen_after_seconds=self.settings.workers.frozen_after_seconds,
+            setting=setting,
         )
 
     async def _archive(self) -> None:
@@ -190,8 +191,7 @@ class Runner(Shared):
         )
         subscription = await self.subscribe(log, erase.GROUP, [Stream.ERASURES], start_at=eraser.start_at)
         delivery = self._delivery("erase", subscription, eraser.handle, eraser.set_aside)
-        # Two batches, since the commit of the one before may have failed, are what a restart takes for repeated.
-        delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries // 2)
+        delivery.policy = replace(delivery.policy, batch_entries=eraser.batch_entries)
         await self._watched(delivery, log, erase.GROUP)
 
     async def _claim(self) -> None:

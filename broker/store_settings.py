@@ -187,6 +187,8 @@ FIELDS: Mapping[Kind, frozenset[str]] = {
     "s3": _S3,
 }
 """The settings of a section that each kind of server knows."""
+_OF_RECORDS = frozenset({"connect_timeout_seconds", "command_timeout_seconds"})
+"""Those that records know on every kind."""
 PLACES: Mapping[Kind, str] = {"postgres": "dsn", "kafka": "bootstrap", "mongo": "uri", "s3": "bucket"}
 """The setting that says where a server of a kind is."""
 PLACE_FILES: Mapping[Kind, str] = {"postgres": "dsn_file", "mongo": "uri_file"}
@@ -220,8 +222,8 @@ def blob_file_faults(blobs: BlobsSettings) -> Iterator[tuple[str, str]]:
 
 def foreign(role: StoreRole, kind: Kind, given: Mapping[str, object]) -> Iterator[tuple[str, StoreName]]:
     """Each setting given to a section that its kind does not know, and a profile in which it would be right."""
+    known = FIELDS[kind] | (_OF_RECORDS if role == "records" else frozenset())
     for name in given:
-        known = FIELDS[kind]
         if name not in known:
             owners = [one for one, kinds in PROFILES.items() if name in FIELDS[kinds[role]]]
             if owners:

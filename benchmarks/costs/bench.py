@@ -106,6 +106,7 @@ def _costs(life: Life, sent: Mapping[int, Taken]) -> Costs:
         fetch=life.fetch.costs(SOURCES["fetch"], disk=disk, appends=Stream.FETCHES),
         relay=life.relay.costs(SOURCES["relay"], disk=disk, appends=Stream.ERASURES),
         erase=life.erase.costs(SOURCES["erase"], disk=disk),
+        part_bytes=PART_BYTES,
         blob_bytes_a_byte=life.blob_bytes / parts_bytes,
     )
 

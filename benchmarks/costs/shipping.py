@@ -53,7 +53,8 @@ def costs_of(document: Mapping[str, Any]) -> Costs:
         for section, source in SOURCES.items()
     }
     origin = {name: document[name] for name in ("machine", "at", "command")}
-    return msgspec.convert({**origin, "note": _note(document), _BLOBS: measured[_BLOBS], **sections}, Costs)
+    parts = {"part_bytes": document["parameters"]["part_bytes"], _BLOBS: measured[_BLOBS]}
+    return msgspec.convert({**origin, "note": _note(document), **parts, **sections}, Costs)
 
 
 def ship(document: Mapping[str, Any]) -> None:

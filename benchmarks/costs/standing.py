@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,15 @@ async def blob_bytes(blobs: Place) -> int:
 
 
 def server_seconds(stage: Stage) -> float:
-    """CPU time, user and system, of every process that the server has and had: sessions that are over count too."""
+    """CPU time, user and system, of every process that the server has and had: sessions that are over count too.
+
+    Looked at again where a session began or ended meanwhile, which would count twice or not at all.
+    """
     first = psutil.Process(stage.server.process_id)
-    own = first.cpu_times()
-    now = (one.cpu_times() for one in first.children(recursive=True))
-    return own.user + own.system + own.children_user + own.children_system + sum(one.user + one.system for one in now)
+    while True:
+        sessions = first.children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            own, now = first.cpu_times(), [one.cpu_times() for one in sessions]
+            if first.children(recursive=True) == sessions:
+                over = own.children_user + own.children_system
+                return own.user + own.system + over + sum(one.user + one.system for one in now)

@@ -79,7 +79,7 @@ async def _delivery(log: EventLog, countdown: _Countdown, metrics: measures.Otel
         subscription=await log.subscribe(GROUP, [Stream.ERASURES], start_at=eraser.start_at),
         handler=countdown.handle,
         set_aside=eraser.set_aside,
-        policy=DeliveryPolicy(batch_entries=eraser.batch_entries // 2),
+        policy=DeliveryPolicy(batch_entries=eraser.batch_entries),
         metrics=metrics,
         stop=countdown.stop,
         idle_wait_seconds=WorkerSettings().idle_wait_seconds,

@@ -64,6 +64,9 @@ Utilisation = Annotated[
     ),
 ]
 Cores = Annotated[int, _runs("--server-cores", 1, 1024, "CPU cores of each Postgres.")]
+OneServer = Annotated[
+    bool, typer.Option("--one-server", rich_help_panel=_RUNS, help="Log, records and blobs are on one Postgres.")
+]
 CallSeconds = Annotated[float, _runs("--provider-seconds", 0.001, 60, "How long a call to the provider takes.")]
 Disk = Annotated[float | None, _runs("--log-disk-gigabytes", 1, 10**9, "The log's disk: it is a limit then.")]
 
@@ -84,6 +87,7 @@ def size(  # noqa: PLR0913, PLR0917 - a command's options
     replication: Replication = 3,
     utilisation: Utilisation = 0.5,
     server_cores: Cores = 8,
+    one_server: OneServer = False,  # noqa: FBT002 - a flag of the command line
     provider_seconds: CallSeconds = 0.3,
     log_disk_gigabytes: Disk = None,
     as_json: context.Json = False,  # noqa: FBT002 - a flag of the command line
@@ -114,6 +118,7 @@ def size(  # noqa: PLR0913, PLR0917 - a command's options
         replication=replication,
         utilisation=utilisation,
         server_cores=server_cores,
+        one_server=one_server,
         provider_seconds=provider_seconds,
         log_disk_bytes=None if log_disk_gigabytes is None else log_disk_gigabytes * _GIGABYTE,
     )
@@ -153,7 +158,7 @@ def _as_document(load: Load, terms: Terms, sizing: Sizing, found: Sequence[Limit
         "sizing": {**output.plain(sizing), "processes": sizing.processes, "cores": sizing.cores},
         "limits": found,
         "next": {str(kind): nearest(found, kind) for kind in Kind},
-        "assumptions": words.assumptions(load, terms),
+        "assumptions": words.assumptions(load, terms, sizing, costs),
         "costs": costs,
     }
 
@@ -166,7 +171,7 @@ def _show(load: Load, terms: Terms, sizing: Sizing, found: Sequence[Limit], cost
     output.table("Limits", ("what is used up first", "at messages/s", "before that"), words.limits(load, found))
     for one in words.next_limits(load, found):
         output.line(one)
-    for one in words.assumptions(load, terms):
+    for one in words.assumptions(load, terms, sizing, costs):
         output.line(f"Assumed: {one}")
     for one in words.provenance(costs):
         output.line(one)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ KEY_BYTES = 32
 FINGERPRINT_BYTES = 32
 SALT_BYTES = 32
 _ID_BYTES = 20
-_REMEMBERED = 10_000
+_REMEMBERED = 2_000
+"""Some 350 bytes each, for every tenant."""
 
 
 class TenantKey:
@@ -35,14 +36,15 @@ class TenantKey:
             message = f"a tenant key has at least {KEY_BYTES} bytes; this one has {len(secret)}"
             raise ValueError(message)
         self._secret = secret
-        self._pseudonym = lru_cache(maxsize=_REMEMBERED)(self._new_pseudonym)
+        # Not a method: that would be a cycle, which keeps what was remembered when the key is gone.
+        self._pseudonym = lru_cache(maxsize=_REMEMBERED)(partial(_new_pseudonym, secret))
 
     def __repr__(self) -> str:
         return "TenantKey(…)"
 
     def digest(self, label: str, fields: Sequence[str | bytes]) -> bytes:
         """HMAC-SHA256 over the label and the length-prefixed fields: 32 bytes."""
-        return hmac.digest(self._secret, framed(label, fields), "sha256")
+        return _keyed(self._secret, label, fields)
 
     def record_id(self, *, provider: str, account: str, kind: str, native_key: Sequence[str]) -> str:
         """The id of what a provider calls `native_key`: the same for every delivery of it."""
@@ -63,9 +65,6 @@ class TenantKey:
     def fingerprint(self, counted: bytes) -> bytes:
         """32 bytes over the fields that count: equal means duplicate, different means variant."""
         return self.digest("custody/fingerprint/v1", (counted,))
-
-    def _new_pseudonym(self, prefix: str, label: str, fields: tuple[str, ...]) -> str:
-        return _named(prefix, self.digest(label, fields))
 
 
 def variant_id(record_id: str, fingerprint: bytes) -> str:
@@ -95,6 +94,14 @@ def framed(label: str, fields: Sequence[str | bytes]) -> bytes:
         data = one if isinstance(one, bytes) else one.encode("utf-8", "surrogatepass")
         pieces += (len(data).to_bytes(4, "big"), data)
     return b"".join(pieces)
+
+
+def _new_pseudonym(secret: bytes, prefix: str, label: str, fields: tuple[str, ...]) -> str:
+    return _named(prefix, _keyed(secret, label, fields))
+
+
+def _keyed(secret: bytes, label: str, fields: Sequence[str | bytes]) -> bytes:
+    return hmac.digest(secret, framed(label, fields), "sha256")
 
 
 def _named(prefix: str, digest: bytes) -> str:

@@ -67,7 +67,8 @@ class Costs:
     """All costs, measured `at` a time on a machine by a command; `note` says what to know before relying on them.
 
     `document`: a message with a part, and with the target that comes of it. `scan`: a message looked at for parts.
-    `fetch`: a part downloaded and kept. `relay`: a target claimed and commanded. `erase`: a deletion carried out.
+    `fetch`: a part of `part_bytes` downloaded and kept. `relay`: a target claimed and commanded. `erase`: a deletion
+    carried out.
     `blob_bytes_a_byte`: disk of a blob store on Postgres for each byte of a part.
     """
 
@@ -85,6 +86,7 @@ class Costs:
     fetch: WorkerCosts
     relay: WorkerCosts
     erase: WorkerCosts
+    part_bytes: float
     blob_bytes_a_byte: float
 
 

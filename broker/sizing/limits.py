@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from broker.sizing.model import MOST_CALLS, MOST_PARTITIONS, calls_under_way
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -54,7 +56,8 @@ class Limit:
 def limits(load: Load, sizing: Sizing, terms: Terms, provider: ProviderLimits) -> Sequence[Limit]:
     """All there are, the nearest first."""
     found = [
-        *(_of_processes(load, one, terms) for one in sizing.workers if one.busy),
+        *(_of_processes(load, one, sizing, terms) for one in sizing.workers if one.busy and one.processes != one.most),
+        *_of_partitions(load, sizing, terms),
         *_of_servers(load, sizing, terms),
         *_of_provider(load, provider),
     ]
@@ -66,38 +69,61 @@ def nearest(found: Sequence[Limit], kind: Kind) -> Limit | None:
     return next((one for one in found if one.kind is kind and one.certain), None)
 
 
-def _of_processes(load: Load, workers: Workers, terms: Terms) -> Limit:
+def _of_processes(load: Load, workers: Workers, sizing: Sizing, terms: Terms) -> Limit:
+    waits = workers.name in {"media", "erase"} and sizing.calls_at_once < MOST_CALLS
+    more_calls = f"more CUSTODY_WORKERS__{workers.name.upper()}_CONCURRENCY, or " if waits else ""
     share = workers.processes * terms.utilisation / workers.busy
     return Limit(
         name=f"{workers.processes} x {workers.name}",
         kind=Kind.PROCESS,
         messages_per_second=load.messages_per_second * share,
-        remedy=f"one more: custody run {workers.name}",
+        remedy=f"{more_calls}one more: custody run {workers.name}",
     )
+
+
+def _of_partitions(load: Load, sizing: Sizing, terms: Terms) -> Iterator[Limit]:
+    """Where as many workers as get any work have all they can take, with as many calls at once as there may be."""
+    calls = calls_under_way(load, terms) / MOST_CALLS
+    for one in sizing.workers:
+        busy = one.busy if one.name == "archive" else max(calls, one.cores)
+        if one.most is None or not busy:
+            continue
+        yield Limit(
+            name=f"{one.most} x {one.name}, one for each {'number' if one.name == 'erase' else 'partition'}",
+            kind=Kind.SERVER,
+            messages_per_second=load.messages_per_second * one.most * terms.utilisation / busy,
+            remedy=_more_numbers() if one.name == "erase" else _more_partitions(sizing, terms),
+        )
+
+
+def _more_numbers() -> str:
+    return "the traffic on more numbers; erasures wait meanwhile, and nothing is lost"
+
+
+def _more_partitions(sizing: Sizing, terms: Terms) -> str:
+    if sizing.partitions == MOST_PARTITIONS:
+        return "a second installation with some of the tenants: there are no more partitions"
+    if terms.log == "postgres":
+        return "more partitions, before the first start; or the log on Kafka: see operating.md"
+    return "more partitions, while nothing is unread: see kafka.md"
 
 
 def _of_servers(load: Load, sizing: Sizing, terms: Terms) -> Iterator[Limit]:
     def at(name: str, share: float, remedy: str) -> Limit:
         return Limit(name=name, kind=Kind.SERVER, messages_per_second=load.messages_per_second * share, remedy=remedy)
 
-    planned_cores = terms.server_cores * terms.utilisation
-    yield at(
-        f"{sizing.partitions} partitions, a worker each",
-        sizing.partitions * terms.utilisation / sizing.busiest,
-        "more partitions, while nothing is unread: see kafka.md",
-    )
-    if sizing.store_cores:
-        yield at(
-            f"the store's server of {terms.server_cores} cores",
-            planned_cores / sizing.store_cores,
-            "a larger server, or a second installation with some of the tenants",
-        )
-    if sizing.log_cores:
-        yield at(
-            f"the log's server of {terms.server_cores} cores",
-            planned_cores / sizing.log_cores,
-            "a larger server, or the log on Kafka",
-        )
+    planned_cores, cores = terms.server_cores * terms.utilisation, f"of {terms.server_cores} cores"
+    log_cores = sizing.log_cores or 0.0
+    if terms.one_server and sizing.store_cores + log_cores:
+        share = planned_cores / (sizing.store_cores + log_cores)
+        yield at(f"the server {cores}, with log and store", share, "a larger server, or one for each of them")
+    else:
+        if sizing.store_cores:
+            remedy = "a larger server, or a second installation with some of the tenants"
+            yield at(f"the store's server {cores}", planned_cores / sizing.store_cores, remedy)
+        if log_cores:
+            remedy = "a larger server, or the log on Kafka"
+            yield at(f"the log's server {cores}", planned_cores / log_cores, remedy)
     if terms.log_disk_bytes is not None:
         yield at(
             "the log's disk",

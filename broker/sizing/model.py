@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from broker.sizing.costs import Costs, EntryCosts
 
 _MICROSECONDS = 1_000_000
@@ -15,6 +17,8 @@ _HOUR_SECONDS = 3600
 LEAST_PARTITIONS = 4
 MOST_PARTITIONS = 1024
 """As `CUSTODY_PARTITIONS` has it."""
+LEAST_CALLS, MOST_CALLS = 8, 256
+"""As `CUSTODY_WORKERS__MEDIA_CONCURRENCY` and `__ERASE_CONCURRENCY` have it: by default, and at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,8 @@ class Terms:
     """How it is to run.
 
     `utilisation`: the share of what a process, a partition or a server can take that is planned with. `growth`: the
-    partitions are to do for so many times the traffic. `server_cores`: those of each Postgres. `provider_seconds`: how
-    long a call to the provider takes, of which a process has `calls_at_once` under way. `replication`: copies that
+    partitions are to do for so many times the traffic. `server_cores`: those of each Postgres; `one_server`: log and
+    store are on the same one. `provider_seconds`: how long a call to the provider takes. `replication`: copies that
     Kafka has of each entry.
     """
 
@@ -76,26 +80,30 @@ class Terms:
     utilisation: float = 0.5
     growth: float = 4.0
     server_cores: int = 8
+    one_server: bool = False
     provider_seconds: float = 0.3
-    calls_at_once: int = 8
     log_disk_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """Processes of one kind: how many to run, how many the work would keep busy, and the CPU cores it takes."""
+    """Processes of one kind: how many to run, how many the work would keep busy, and the CPU cores it takes.
+
+    `most`: so many get work at most, since a partition has one worker at a time; None where there is no such bound.
+    """
 
     name: str
     processes: int
     busy: float
     cores: float
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bytes:
     """What is written on an average day.
 
-    `log`: entries, all copies. `wal`: what Postgres writes ahead of the store's rows, which replicas and backups take.
+    `log`: entries, all copies. `wal`: what Postgres writes ahead of the store's rows, blobs apart.
     """
 
     store: float
@@ -108,16 +116,16 @@ class Bytes:
 class Sizing:
     """What it takes. `log_cores` is None on Kafka: what its brokers take was not measured.
 
-    `busiest`: how many workers the busiest stream alone would keep busy; a partition has one worker at a time.
-    `store_bytes` and `blob_bytes` are those after `days`, `log_bytes` those of `retention_days`. `calls_per_hour` are
-    deletions, and as many downloads.
+    `calls_at_once`: how many calls to the provider each media and each erase worker is to have under way. `store_bytes`
+    and `blob_bytes` are those after `days`, `log_bytes` those of `retention_days`. `calls_per_hour` are deletions, and
+    as many downloads.
     """
 
     requests_per_second: float
     records_per_second: float
     workers: Sequence[Workers]
     partitions: int
-    busiest: float
+    calls_at_once: int
     store_cores: float
     log_cores: float | None
     a_day: Bytes
@@ -138,14 +146,16 @@ class Sizing:
 
 def sized(load: Load, costs: Costs, terms: Terms) -> Sizing:
     """What this load takes at these costs."""
-    workers = _workers(load, costs, terms)
+    at_once = _calls_at_once(load, terms)
+    needs = _needs(load, costs, terms, at_once)
+    partitions = _partitions(needs, terms)
     a_day = _bytes_a_day(load, costs, terms)
     return Sizing(
         requests_per_second=load.requests_per_second,
         records_per_second=sum(rate for rate, _ in _entries(load, costs)),
-        workers=workers,
-        partitions=_partitions(workers[1].busy, terms),
-        busiest=max(_busy(one) for one in _streams(load, costs)),
+        workers=[_planned(name, need, terms, _most(name, load, partitions)) for name, need in needs.items()],
+        partitions=partitions,
+        calls_at_once=at_once,
         store_cores=_store_cores(load, costs),
         log_cores=_log_cores(load, costs) if terms.log == "postgres" else None,
         a_day=a_day,
@@ -156,43 +166,72 @@ def sized(load: Load, costs: Costs, terms: Terms) -> Sizing:
     )
 
 
-def _streams(load: Load, costs: Costs) -> Sequence[Sequence[tuple[float, EntryCosts]]]:
-    """What comes on each stream that the archive worker reads: entries a second, and what one costs."""
-    messages = ((load.texts_per_second, costs.text), (load.parts_per_second, costs.document))
-    parts, receipts = ((load.parts_per_second, one) for one in (costs.part, costs.receipt))
-    return messages, ((load.statuses_per_second, costs.status),), (parts,), (receipts,)
+def calls_under_way(load: Load, terms: Terms) -> float:
+    """So many downloads at any moment, and as many deletions."""
+    return load.parts_per_second * terms.provider_seconds
 
 
 def _entries(load: Load, costs: Costs) -> Sequence[tuple[float, EntryCosts]]:
-    return [one for stream in _streams(load, costs) for one in stream]
-
-
-def _busy(entries: Sequence[tuple[float, EntryCosts]]) -> float:
-    return sum(rate * cost.worker_microseconds for rate, cost in entries) / _MICROSECONDS
-
-
-def _workers(load: Load, costs: Costs, terms: Terms) -> Sequence[Workers]:
-    """The edge and the archive first."""
-    entries, parts = _entries(load, costs), load.parts_per_second
-    edge = load.requests_per_second * costs.edge.request_microseconds
-    edge = (edge + load.items_per_second * costs.edge.item_microseconds) / _MICROSECONDS
-    archive = sum(rate * cost.cpu_microseconds for rate, cost in entries) / _MICROSECONDS
-    scan = (load.texts_per_second + parts) * costs.scan.cpu_microseconds
-    media = (scan + parts * costs.fetch.cpu_microseconds) / _MICROSECONDS
-    relay, erase = (parts * one.cpu_microseconds / _MICROSECONDS for one in (costs.relay, costs.erase))
-    calls = parts * terms.provider_seconds / terms.calls_at_once
+    """What the archive worker reads: entries a second, and what one costs."""
+    parts = load.parts_per_second
     return [
-        _planned("edge", edge, edge, terms),
-        _planned("archive", _busy(entries), archive, terms),
-        _planned("media", max(calls, media), media, terms),
-        _planned("relay", relay, relay, terms),
-        _planned("erase", max(calls, erase), erase, terms),
+        (load.texts_per_second, costs.text),
+        (parts, costs.document),
+        (load.statuses_per_second, costs.status),
+        (parts, costs.part),
+        (parts, costs.receipt),
     ]
 
 
-def _planned(name: str, busy: float, cores: float, terms: Terms) -> Workers:
-    """At least one, since somebody has to be there when there is work after all."""
-    return Workers(name=name, processes=max(1, _up(busy / terms.utilisation)), busy=busy, cores=cores)
+class _Need(NamedTuple):
+    """How many processes the work would keep busy, and the CPU cores it takes."""
+
+    busy: float
+    cores: float
+
+
+def _needs(load: Load, costs: Costs, terms: Terms, at_once: int) -> Mapping[str, _Need]:
+    """By worker."""
+    entries, parts = _entries(load, costs), load.parts_per_second
+    edge = load.requests_per_second * costs.edge.request_microseconds
+    edge = (edge + load.items_per_second * costs.edge.item_microseconds) / _MICROSECONDS
+    busy, archive = (
+        sum(rate * cost for rate, cost in amounts) / _MICROSECONDS
+        for amounts in (
+            [(rate, cost.worker_microseconds) for rate, cost in entries],
+            [(rate, cost.cpu_microseconds) for rate, cost in entries],
+        )
+    )
+    scan = (load.texts_per_second + parts) * costs.scan.cpu_microseconds
+    media = (scan + parts * costs.fetch.cpu_microseconds) / _MICROSECONDS
+    relay, erase = (parts * one.cpu_microseconds / _MICROSECONDS for one in (costs.relay, costs.erase))
+    calls = calls_under_way(load, terms) / at_once
+    return {
+        "edge": _Need(edge, edge),
+        "archive": _Need(busy, archive),
+        "media": _Need(max(calls, media), media),
+        "relay": _Need(relay, relay),
+        "erase": _Need(max(calls, erase), erase),
+    }
+
+
+def _calls_at_once(load: Load, terms: Terms) -> int:
+    """So many that waiting for the provider takes no further process, as far as settings go; a power of two."""
+    wanted = _power_of_two(_up(calls_under_way(load, terms) / terms.utilisation))
+    return min(MOST_CALLS, max(LEAST_CALLS, wanted))
+
+
+def _planned(name: str, need: _Need, terms: Terms, most: int | None) -> Workers:
+    """At least one, since somebody has to be there when there is work after all; no more than get any."""
+    wanted = max(1, _up(need.busy / terms.utilisation))
+    processes = wanted if most is None else min(wanted, most)
+    return Workers(name=name, processes=processes, busy=need.busy, cores=need.cores, most=most)
+
+
+def _most(name: str, load: Load, partitions: int) -> int | None:
+    """Fetches are spread over partitions by part, deletions by number; edges and relays share none."""
+    shared = {"archive": partitions, "media": partitions, "erase": min(load.numbers, partitions)}
+    return shared.get(name)
 
 
 def _up(value: float) -> int:
@@ -200,22 +239,28 @@ def _up(value: float) -> int:
     return math.ceil(round(value, 9))
 
 
-def _partitions(busy: float, terms: Terms) -> int:
-    """As many as there will be archive workers, so that each has some of the busiest stream; a power of two."""
+def _power_of_two(least: int) -> int:
+    return 1 << max(0, least - 1).bit_length()
+
+
+def _partitions(needs: Mapping[str, _Need], terms: Terms) -> int:
+    """As many as there will be archive or media workers, so that each has some; a power of two."""
+    busy = max(needs["archive"].busy, needs["media"].busy)
     wanted = max(LEAST_PARTITIONS, _up(busy * terms.growth / terms.utilisation))
-    return min(MOST_PARTITIONS, 1 << (wanted - 1).bit_length())
+    return min(MOST_PARTITIONS, _power_of_two(wanted))
 
 
 def _store_cores(load: Load, costs: Costs) -> float:
     kept = sum(rate * cost.server_microseconds for rate, cost in _entries(load, costs))
-    return (kept + load.parts_per_second * costs.relay.server_microseconds) / _MICROSECONDS
+    parts = costs.relay.server_microseconds + costs.fetch.server_microseconds
+    return (kept + load.parts_per_second * parts) / _MICROSECONDS
 
 
 def _log_cores(load: Load, costs: Costs) -> float:
     appended = load.requests_per_second * costs.edge.server_request_microseconds
     appended += load.items_per_second * costs.edge.server_item_microseconds
     scanned = (load.texts_per_second + load.parts_per_second) * costs.scan.server_microseconds
-    worked = load.parts_per_second * (costs.fetch.server_microseconds + costs.erase.server_microseconds)
+    worked = load.parts_per_second * costs.erase.server_microseconds
     return (appended + scanned + worked) / _MICROSECONDS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from broker.sizing.limits import Kind, nearest
+from broker.sizing.model import MOST_PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,12 +54,14 @@ def processes(sizing: Sizing) -> list[tuple[object, ...]]:
 def servers(sizing: Sizing, terms: Terms) -> list[tuple[str, str]]:
     """What log, store and provider are to take."""
     log = "not measured on Kafka" if sizing.log_cores is None else f"{sizing.log_cores:.2f} cores busy"
+    settings = "CUSTODY_WORKERS__MEDIA_CONCURRENCY, __ERASE_CONCURRENCY"
     return [
         ("partitions of each topic", f"{sizing.partitions}: CUSTODY_PARTITIONS"),
         ("the log's server", log),
         ("the store's server", f"{sizing.store_cores:.2f} cores busy, {number(sizing.records_per_second)} records/s"),
         ("CPU cores in all", f"{sizing.cores:.2f} busy, {sizing.cores / terms.utilisation:.1f} as planned"),
         ("the provider", f"{number(sizing.calls_per_hour)} downloads and as many deletions an hour"),
+        ("calls at once in a worker", f"{sizing.calls_at_once}: {settings}"),
     ]
 
 
@@ -70,7 +73,7 @@ def bytes_written(sizing: Sizing, terms: Terms) -> list[tuple[str, ...]]:
         ("store: rows and indexes", size(a_day.store), size(sizing.store_bytes), kept),
         ("blobs", size(a_day.blobs), size(sizing.blob_bytes), kept),
         ("log", size(a_day.log), size(sizing.log_bytes), f"{number(terms.retention_days)} days of it{copies}"),
-        ("what Postgres writes ahead of the store (WAL)", size(a_day.wal), "", "what replicas and backups take in"),
+        ("what Postgres writes ahead of the rows (WAL)", size(a_day.wal), "", "blobs, and a log there, come on top"),
     ]
 
 
@@ -96,18 +99,31 @@ def next_limits(load: Load, found: Sequence[Limit]) -> Iterator[str]:
             yield f"{what}: {limit.name}, at {at} messages/s{over}. Before that: {limit.remedy}"
 
 
-def assumptions(load: Load, terms: Terms) -> list[str]:
+def assumptions(load: Load, terms: Terms, sizing: Sizing, costs: Costs) -> list[str]:
     """What was taken for granted."""
     lasts = "all day" if load.hours_a_day == _DAY_HOURS else f"for {number(load.hours_a_day)} hours a day"
+    on_kafka = ["what edge and workers take was measured with the log on Postgres"] if terms.log == "kafka" else []
     return [
         f"{terms.utilisation:.0%} of what each process, partition and server can take is planned with",
-        f"partitions are to do for {number(terms.growth)} times the traffic; one tenant has all of it",
+        _room(sizing, terms),
+        "one tenant has all of it, and every number the same share",
         f"this rate lasts {lasts}, with {number(load.items_a_request)} items a webhook",
         f"a photo or document has {size(load.media_bytes)}, is downloaded once and deleted once",
+        f"it takes the CPU that one of {size(costs.part_bytes)} took, which was measured",
         f"every message is a record, whoever sent it; {load.identities:.0%} of messages show somebody new",
-        f"a call to the provider takes {number(terms.provider_seconds)} s; a process has {terms.calls_at_once} at once",
+        f"a call to the provider takes {number(terms.provider_seconds)} s",
         "records and blobs are on Postgres",
+        *on_kafka,
     ]
+
+
+def _room(sizing: Sizing, terms: Terms) -> str:
+    """For how many times the traffic the partitions do."""
+    if sizing.partitions < MOST_PARTITIONS:
+        return f"partitions are to do for {number(terms.growth)} times the traffic"
+    busiest = max(one.busy for one in sizing.workers if one.name in {"archive", "media"})
+    times = min(terms.growth, sizing.partitions * terms.utilisation / busiest)
+    return f"{sizing.partitions:,} partitions, the most there are, do for {number(times)} times the traffic"
 
 
 def provenance(costs: Costs) -> Iterator[str]:

@@ -47,16 +47,23 @@ class Erase:
     clock: Clock
     entropy: Entropy
     concurrency: int = 8
-    batch_entries: int = 16
     _repeated_below: dict[TopicPartition, int] = field(default_factory=dict)
     _answered: dict[str, ReceiptOutcome] = field(default_factory=dict)
 
+    @property
+    def batch_entries(self) -> int:
+        """As many commands as are under way at once: a number's lie in one partition, which has one worker."""
+        return self.concurrency
+
     async def start_at(self, places: frozenset[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """No wish where to start; but one batch past the commit may have been carried out before."""
+        """No wish where to start; but two batches past the commit may have been carried out before.
+
+        Two, since the commit of the one before may have failed.
+        """
         topics = sorted({place.topic for place in places})
         bounds, committed = await self.log.bounds(topics), await self.log.committed(GROUP, topics)
         for place in places & bounds.keys():
-            reach = committed.get(place, bounds[place].first) + self.batch_entries
+            reach = committed.get(place, bounds[place].first) + 2 * self.batch_entries
             self._repeated_below[place] = min(reach, bounds[place].end)
         return {}
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,6 +44,7 @@ from broker.core.registry import App, Registry
 from broker.core.tracing import NoTracing, Tracing, traced
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
+from connectors.whatsapp_cloud.refusals import UNKNOWN_APP, UNSIGNED, Monotonic, Refusal, Refusals
 from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signed
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
     blobs: OpenBlobs = parcels.no_blobs,
     limits: EdgeLimits | None = None,
     draining: Callable[[], bool] = lambda: False,
+    monotonic: Monotonic = time.monotonic,
 ) -> list[Route]:
     """The routes of `/webhooks/whatsapp_cloud/{app}`. `registry` is asked anew for each request.
 
@@ -154,6 +157,7 @@ def routes(  # noqa: PLR0913 - the edge's ports, each by its name
         blobs=blobs,
         limits=limits or EdgeLimits(),
         draining=draining,
+        refusals=Refusals(monotonic),
     )
     return [Route(PATH, edge)]
 
@@ -204,6 +208,7 @@ class _Edge:
     blobs: OpenBlobs
     limits: EdgeLimits
     draining: Callable[[], bool]
+    refusals: Refusals
     in_flight: int = 0
     directory: Directory = field(init=False)
     recent: RecentIds = field(init=False)
@@ -260,18 +265,22 @@ class _Edge:
         """Cheapest checks first; nothing is parsed before the signature held."""
         app = self._app(request)
         if app is None:
-            return Outcome.UNKNOWN_APP
+            return self._refused(Outcome.UNKNOWN_APP, UNKNOWN_APP, request)
         if self.draining():
             return Outcome.DRAINING
         digest = claimed_digest(request.headers.getlist(HEADER))
         if digest is None:
-            return Outcome.UNSIGNED
+            return self._refused(Outcome.UNSIGNED, UNSIGNED, request)
         body = await self._body(request, held)
         if isinstance(body, Outcome):
             return body
         if not is_signed(body, digest, app.secrets):
-            return Outcome.UNSIGNED
+            return self._refused(Outcome.UNSIGNED, UNSIGNED, request)
         return await self._admitted(app, body, digest)
+
+    def _refused(self, outcome: Outcome, refusal: Refusal, request: Request) -> Outcome:
+        self.refusals.note(refusal, request.path_params["app"], self.directory.registry.apps)
+        return outcome
 
     async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
         if not self._may_fit(request.headers.get("content-length", "0")):

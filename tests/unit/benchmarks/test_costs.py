@@ -28,7 +28,9 @@ WHERE = {"machine": "2 cores", "at": "2026-11-27T12:00:00+00:00", "command": 'ma
 
 def document(entries: int) -> Mapping[str, object]:
     figures = dict(shipping.figures([COSTS, replace(COSTS, blob_bytes_a_byte=1.3), COSTS]))
-    return report.document(Result(name="costs", parameters={"entries": entries}, figures=figures), where=WHERE)
+    return report.document(
+        Result(name="costs", parameters={"entries": entries, "part_bytes": 60_000}, figures=figures), where=WHERE
+    )
 
 
 def test_costs_go_through_a_result_and_come_back_with_where_they_were_measured() -> None:

@@ -41,6 +41,25 @@ def test_the_settings_example_is_right_with_and_without_its_comments(monkeypatch
     assert settings.log.admin_dsn_file == Path("/run/secrets/custody-admin/log-dsn")
 
 
+@pytest.mark.parametrize("commented", [False, True])
+def test_the_example_of_a_settings_file_says_what_that_of_variables_says(
+    commented: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [one for one in os.environ if one.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    text = (ROOT / "deploy/examples/settings.toml").read_text()
+    path = tmp_path / "settings.toml"
+    path.write_text(re.sub(r"^# ([a-z_]+ = )", r"\1", text, flags=re.MULTILINE) if commented else text)
+    with monkeypatch.context() as in_file:
+        in_file.setenv("CUSTODY_SETTINGS", str(path))
+        from_file = load()
+    before = "(?:# )?" if commented else ""
+    variables = (ROOT / "deploy/examples/custody.env").read_text()
+    for name, value in re.findall(rf"^{before}(CUSTODY_[A-Z_]+)=(.*)$", variables, re.MULTILINE):
+        monkeypatch.setenv(name, value)
+    assert from_file == load()
+
+
 def test_the_example_of_a_log_on_kafka_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [one for one in os.environ if one.startswith("CUSTODY_")]:
         monkeypatch.delenv(name)

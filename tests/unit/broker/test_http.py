@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import uvloop
 
-from broker.core.errors import CustodyError, LogChangedError, LogUnavailableError
-from broker.http import Health, Liveness, serve
+from broker.core.errors import CustodyError, LogChangedError, LogUnavailableError, SettingsError
+from broker.core.metrics import NoMetrics
+from broker.core.registry import Registry
+from broker.http import EDGE_PORT, Health, Liveness, serve
+from broker.run import Runner
+from broker.settings import Settings
 from broker.workers.deliver import Pulse
 
 if TYPE_CHECKING:
@@ -49,6 +54,35 @@ async def test_a_process_is_ready_while_its_log_answers(trouble: CustodyError | 
     health = Health(process=Process(trouble), liveness=Liveness(frozen_after_seconds=60))
     response = await health.ready(cast("Request", None))
     assert (response.status_code, json.loads(bytes(response.body))) == answer
+
+
+async def test_a_health_port_that_is_taken_is_told_by_its_own_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with AsyncExitStack() as exits:
+            one = Runner(
+                settings=Settings(health_port=port),
+                registry=lambda: Registry(tenants={}, apps={}, accounts={}),
+                metrics=NoMetrics(),
+                stop=asyncio.Event(),
+                exits=exits,
+            )
+            with pytest.raises(SettingsError) as told:
+                await one.run([])
+    assert told.value.findings == [f"CUSTODY_HEALTH_PORT: 127.0.0.1:{port}: address already in use; for example 8401"]
+
+
+async def test_an_edge_port_that_is_taken_is_told_by_its_own_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError) as told:
+            await serve([], Process(None), host="127.0.0.1", port=port, drain_seconds=1, frozen_after_seconds=60)
+    assert told.value.findings == [f"CUSTODY_EDGE__PORT: 127.0.0.1:{port}: address already in use; for example 8400"]
+
+
+def test_the_example_is_never_the_port_that_is_taken() -> None:
+    assert EDGE_PORT.instead_of(80) == 8400
+    assert EDGE_PORT.instead_of(8400) == 8401
 
 
 def test_several_connections_are_accepted_in_one_turn_of_the_loop() -> None:

@@ -215,6 +215,16 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     assert load() == Settings()
 
 
+def test_records_have_their_time_limits_on_postgres_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_RECORDS__CONNECT_TIMEOUT_SECONDS", "3")
+    monkeypatch.setenv("CUSTODY_RECORDS__COMMAND_TIMEOUT_SECONDS", "7")
+    records = load().records
+    assert (records.connect_timeout_seconds, records.command_timeout_seconds) == (3, 7)
+    monkeypatch.setenv("CUSTODY_BLOBS__CONNECT_TIMEOUT_SECONDS", "3")  # of S3 alone
+    (line,) = findings()
+    assert line.startswith("CUSTODY_BLOBS__CONNECT_TIMEOUT_SECONDS: is not for blobs on PostgreSQL")
+
+
 def test_settings_show_no_secret() -> None:
     settings = Settings(log=LogSettings(dsn=SecretStr(DSN)))
     assert SECRET not in repr(settings)

@@ -50,6 +50,7 @@ COSTS = Costs(
     fetch=worker(2000, 500, 1000, 800),
     relay=worker(400, 300, 700, 600),
     erase=worker(800, 100),
+    part_bytes=60_000,
     blob_bytes_a_byte=1.1,
 )
 LOAD = Load(

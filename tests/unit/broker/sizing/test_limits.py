@@ -21,15 +21,17 @@ def found(load: Load = LOAD, terms: Terms | None = None) -> dict[str, Limit]:
 def test_each_resource_is_used_as_planned_at_so_many_messages_a_second() -> None:
     assert {name: one.messages_per_second for name, one in found().items()} == {
         "5,000 deletions/h of each WABA, if it counts them": pytest.approx(5000 / 3600 / 0.2),
-        "15 x media": pytest.approx(1000),
-        "15 x erase": pytest.approx(1000),
+        "1 x media": pytest.approx(1000 * 0.5 * 128 / 60),
+        "1 x erase": pytest.approx(1000 * 0.5 * 128 / 60),
         "1 x archive": pytest.approx(1000 * 0.5 / 0.42),
         "1 x edge": pytest.approx(1250),
         "1 x relay": pytest.approx(6250),
         "10 numbers of 1,000 messages/s": 10_000,
-        "the store's server of 8 cores": pytest.approx(1000 * 4 / 0.382),
-        "4 partitions, a worker each": pytest.approx(1000 * 4 * 0.5 / 0.15),
-        "the log's server of 8 cores": pytest.approx(1000 * 4 / 0.2055),
+        "the store's server of 8 cores": pytest.approx(1000 * 4 / 0.482),
+        "4 x archive, one for each partition": pytest.approx(1000 * 4 * 0.5 / 0.42),
+        "4 x media, one for each partition": pytest.approx(1000 * 4 * 0.5 / 0.411),
+        "4 x erase, one for each number": pytest.approx(1000 * 4 * 0.5 * 256 / 60),
+        "the log's server of 8 cores": pytest.approx(1000 * 4 / 0.1055),
     }
 
 
@@ -43,8 +45,8 @@ def test_the_nearest_of_a_kind_is_one_that_is_certain() -> None:
     all_of_them = list(found().values())
 
     assert [one.name if (one := nearest(all_of_them, kind)) else None for kind in Kind] == [
-        "15 x media",
-        "the store's server of 8 cores",
+        "1 x media",
+        "4 x archive, one for each partition",
         "10 numbers of 1,000 messages/s",
     ]
     assert not all_of_them[0].certain
@@ -76,13 +78,30 @@ def test_without_media_no_deletion_is_a_limit() -> None:
     assert not [name for name in names if "deletions" in name or "erase" in name or "relay" in name]
 
 
+def test_what_nobody_can_do_is_no_remedy() -> None:
+    def remedy(terms: Terms, load: Load = LOAD) -> str:
+        (one,) = (one for name, one in found(load, terms).items() if "archive, one for each partition" in name)
+        return one.remedy
+
+    assert "while nothing is unread" in remedy(Terms(log="kafka"))
+    assert "before the first start" in remedy(Terms())
+    assert "there are no more" in remedy(Terms(), replace(LOAD, numbers=10**6, messages_per_second=10**6))
+
+
+def test_log_and_store_on_one_server_share_its_cores() -> None:
+    one = found(terms=Terms(one_server=True))
+
+    assert one["the server of 8 cores, with log and store"].messages_per_second == pytest.approx(1000 * 4 / 0.5875)
+    assert not [name for name in one if name.startswith("the store's server")]
+
+
 @given(load=LOADS)
 def test_a_process_more_is_needed_just_above_its_limit_and_not_below(load: Load) -> None:
     terms = Terms()
     plan = sized(load, COSTS, terms)
     processes = {f"{one.processes} x {one.name}": one for one in plan.workers}
     for one in limits(load, plan, terms, PROVIDER):
-        if one.kind is Kind.PROCESS:
+        if one.kind is Kind.PROCESS and "CONCURRENCY" not in one.remedy:
             before = processes[one.name]
             below, above = (
                 next(

@@ -134,11 +134,11 @@ async def test_a_command_that_lay_there_at_the_start_may_have_been_carried_out_b
     assert [receipt.repeated for receipt in log.receipts()] == [True, False]
 
 
-async def test_only_the_batch_in_hand_can_have_been_carried_out_before() -> None:
+async def test_only_two_batches_can_have_been_carried_out_before() -> None:
     log = RecordingLog(end=100, done=30)
     one = eraser(log, Provider(EraseAnswer(outcome=ErasureOutcome.ABSENT, evidence="http 400 code 100")))
     await one.start_at(frozenset({PLACE}))
-    last = 30 + one.batch_entries
+    last = 30 + 2 * one.batch_entries
     batch = [(last - 1, "tgt_a"), (last, "tgt_b")]
     await one.handle([entry_of_command(replace(COMMAND, target_id=target), offset) for offset, target in batch])
     assert [receipt.repeated for receipt in log.receipts()] == [True, False]

@@ -123,6 +123,7 @@ class Edge:
     counts: Counts
     registry: Registry
     draining: bool = False
+    seconds: float = 0.0
 
     async def post(
         self, body: bytes | AsyncIterator[bytes], *, to: str = "acme", **headers: str
@@ -162,6 +163,7 @@ async def serving(
             blobs=blobs,
             limits=limits,
             draining=lambda: edge.draining,
+            monotonic=lambda: edge.seconds,
         )
     )
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, lifespan="off", ws="none")
@@ -313,6 +315,47 @@ async def test_an_unknown_app_is_404_and_nothing_is_parsed(to: str, monkeypatch:
 async def test_an_app_without_a_secret_accepts_nothing() -> None:
     async with serving() as edge:
         assert await edge.deliver(HELLO, to="bare", secret=b"") == 401
+
+
+# --- who is told of refusals -------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_app_secret_is_told_once_a_minute_with_the_remedy() -> None:
+    async with serving() as edge:
+        with structlog.testing.capture_logs() as lines:
+            for edge.seconds in (0.0, 1.0, 59.0, 60.0):
+                assert await edge.deliver(HELLO, secret=STRANGE) == 401
+    assert [(one["action"], one["log_level"], one["app"], one["refused_count"]) for one in lines] == [
+        ("webhook.unsigned", "warning", "acme", 1),
+        ("webhook.unsigned", "warning", "acme", 3),
+    ]
+    assert "secret_files" in lines[0]["why"]
+
+
+async def test_a_missing_signature_is_told_as_well() -> None:
+    async with serving() as edge:
+        with structlog.testing.capture_logs() as lines:
+            assert (await edge.post(HELLO)).status == 401
+    assert [(one["action"], one["app"]) for one in lines] == [("webhook.unsigned", "acme")]
+
+
+async def test_unknown_apps_are_told_once_a_minute_and_never_by_the_name_in_the_request() -> None:
+    async with serving() as edge:
+        with structlog.testing.capture_logs() as lines:
+            for to in ("canary-one", "canary-two", "canary-three"):
+                assert await edge.deliver(HELLO, to=to) == 404
+    assert [(one["action"], one["log_level"], one["app"], one["refused_count"]) for one in lines] == [
+        ("webhook.unknown_app", "warning", None, 1)
+    ]
+    assert "registered" in lines[0]["why"]
+    assert "canary" not in repr(lines)
+
+
+async def test_what_is_taken_is_not_warned_of() -> None:
+    async with serving() as edge:
+        with structlog.testing.capture_logs() as lines:
+            assert await edge.deliver(HELLO) == 200
+    assert lines == []
 
 
 # --- how much ----------------------------------------------------------------------------------------------------
