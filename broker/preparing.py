@@ -61,15 +61,26 @@ class Login:
 
 
 async def prepare(
-    settings: Settings, *, registry: Registry | None = None, passwords: Mapping[str, str] | None = None
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    passwords: Mapping[str, str] | None = None,
+    keep_log_identity: bool = False,
 ) -> list[Step]:
     """Brings every server up to date, the second store's too, and makes the topics of `registry`'s tenants.
 
     With `passwords` (by server) the logins that the settings' addresses name are made too, with the least they need; on
-    Custody's own servers that is always so. Raises what the servers do; everything may then be repeated.
+    Custody's own servers that is always so. `keep_log_identity`: see `PostgresLog.migrate`; `SettingsError` for another
+    log. Raises what the servers do; everything may then be repeated.
     """
+    if keep_log_identity and settings.kind("log") != "postgres":
+        fault = "is for a log on Postgres: on another, its own id goes with its servers"
+        raise SettingsError([line("--keep-log-identity", fault, "custody log show")])
     given = passwords or {}
     steps = [step for server in SERVERS for step in await _prepared(settings, server, given.get(server))]
+    if keep_log_identity:
+        await PostgresLog.migrate(admin_address(settings, "log"), keep_identity=True)
+        steps.append(Step(server="log", what="goes on under the identity it had"))
     other = settings.second()
     if other is not None:
         found = [step for server in ROLES for step in await _prepared(other, server, given.get(f"other {server}"))]

@@ -30,22 +30,34 @@ WithLogins = Annotated[
         "--logins", metavar=" ", help="Make the logins that the settings' addresses name, with the least they need."
     ),
 ]
+KeepIdentity = Annotated[
+    bool,
+    typer.Option(
+        "--keep-log-identity",
+        metavar=" ",
+        help="A log on Postgres that was moved, upgraded or failed over, and lost nothing, goes on as the one it was.",
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", metavar=" ", help="Ask no provider.")]
 
 
 def init(
     logins: WithLogins = False,  # noqa: FBT002 - a flag of the command line
+    keep_log_identity: KeepIdentity = False,  # noqa: FBT002 - likewise
     as_json: context.Json = False,  # noqa: FBT002 - likewise
 ) -> None:
     """Prepare the servers: migrations on log, records and blobs, buckets, and the topics of every registered tenant.
 
     May be run again at any time. Uses CUSTODY_LOG__ADMIN_DSN, CUSTODY_RECORDS__ADMIN_URI and their likes, if given.
 
+    A Postgres log that finds itself on another server, in another database or on another timeline is another log to the
+    stores, which stop. --keep-log-identity is for whoever knows that it lost nothing; else: custody log adopt.
+
     Example: custody init
 
     Example: CUSTODY_RECORDS__ADMIN_DSN_FILE=/run/secrets/admin custody init --logins
     """
-    steps = context.run(_prepared(logins=logins))
+    steps = context.run(_prepared(logins=logins, keep_log_identity=keep_log_identity))
     if as_json:
         output.document({"changed": any(one.changed for one in steps), "steps": [asdict(one) for one in steps]})
         return
@@ -86,13 +98,13 @@ def print_findings(found: Sequence[Finding], *, as_json: bool) -> None:
     output.table("", ("level", "subject", "finding", "remedy"), rows)
 
 
-async def _prepared(*, logins: bool) -> Sequence[Step]:
+async def _prepared(*, logins: bool, keep_log_identity: bool) -> Sequence[Step]:
     settings = context.load(*SERVERS)
     registry = app.registry(settings) if settings.registry is not None else None
     passwords = passwords_of(settings) if logins else None
     async with AsyncExitStack() as exits:
         await context.with_servers(exits, settings)
-        steps = await app.prepare(settings, registry=registry, passwords=passwords)
+        steps = await app.prepare(settings, registry=registry, passwords=passwords, keep_log_identity=keep_log_identity)
     if registry is None:
         output.message("no registry is set, so no tenant got its topics: CUSTODY_REGISTRY, then custody init again")
     return steps

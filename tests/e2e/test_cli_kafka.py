@@ -196,6 +196,8 @@ async def test_one_machine_needs_no_cluster_but_custodys_own(
     first = await installation.custody("init", "--json")
     assert (first.code, first.document["changed"]) == (0, True), first.err
     again = await installation.custody("init", "--json")
+    refused = await installation.custody("init", "--keep-log-identity")
+    assert (refused.code, "--keep-log-identity: is for a log on Postgres" in refused.err) == (2, True)
     assert (again.code, again.document["changed"]) == (0, False), again.err
     assert (open_folder / "kafka" / "broker-1" / "data").is_dir()
 

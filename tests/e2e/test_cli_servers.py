@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -59,6 +60,25 @@ async def test_init_may_be_run_again(bare: Installation) -> None:
     assert (again.code, again.document["changed"]) == (0, False), again.err
     plain = await bare.custody("init")
     assert (plain.code, "log: its schema is up to date" in plain.out) == (0, True)
+
+
+async def identity_of(installation: Installation) -> str:
+    async with installation.servers() as (log, _):
+        return log.identity
+
+
+async def test_a_log_that_was_moved_and_lost_nothing_goes_on_as_the_one_it_was(on_postgres: Installation) -> None:
+    assert (await on_postgres.custody("init", "--logins")).code == 0
+    before = await identity_of(on_postgres)
+    connection = await asyncpg.connect(on_postgres.admin_dsn)
+    await connection.execute("UPDATE custody_log.identity SET place = 'another server/1/1'")
+    await connection.close()
+    assert await identity_of(on_postgres) != before
+    assert (await on_postgres.custody("init")).code == 0
+    assert await identity_of(on_postgres) != before
+    said = await on_postgres.custody("init", "--keep-log-identity")
+    assert (said.code, "log: goes on under the identity it had" in said.out) == (0, True), said.err
+    assert await identity_of(on_postgres) == before
 
 
 async def test_check_is_content_with_a_good_installation(here: Installation) -> None:
