@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import SystemRandom
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
@@ -89,6 +89,14 @@ class Database:
             raise
         database._was_open = True
         return database
+
+    def patient(self, seconds: float) -> Self:
+        """The same database by a client of its own: it waits so long for an answer, but for a primary as ever."""
+        options = replace(self._options, command_timeout_seconds=seconds, connections=1)
+        other = type(self)(self._uri, options)
+        other.has_transactions = self.has_transactions
+        other._was_open = self._was_open  # noqa: SLF001 - of the same class
+        return other
 
     async def ping(self) -> None:
         """Returns when the primary answers and the schema is still the one known here."""

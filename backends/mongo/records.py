@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import pymongo
-
 from backends.mongo import claims, keep, reading, tally
 from backends.mongo.connections import Database, MongoOptions
 from backends.mongo.documents import key_id, row_of
@@ -69,6 +67,7 @@ class MongoRecords:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._counting = database.patient(_LONGEST_TALLY_SECONDS)
         self._clock = clock
         self._caution = 0
         """For so many batches more, records are looked for before they are inserted."""
@@ -172,15 +171,15 @@ class MongoRecords:
                 yield gap
 
     async def tally(self, tenant: str, log: str, *, buckets: bool = False) -> Tally:
-        async with self._database.moment() as work:
-            with pymongo.timeout(_LONGEST_TALLY_SECONDS):
-                return await tally.tally(work, tenant, log, buckets=buckets)
+        async with self._counting.moment() as work:
+            return await tally.tally(work, tenant, log, buckets=buckets)
 
     async def ping(self) -> None:
         await self._database.ping()
 
     async def close(self) -> None:
         await self._database.close()
+        await self._counting.close()
 
     async def _read(
         self, name: str, tenant: str, columns: Sequence[str], at_once: int, read: Callable[[Document], T]

@@ -328,3 +328,18 @@ async def test_an_account_takes_as_long_as_it_takes(
         await store.keep([desk.arrive(desk.text())])
         monkeypatch.setattr(Work, "aggregate", slow)  # as if there were much to count
         assert (await store.tally(TENANT, LOG, buckets=True)).kept == 1
+
+
+async def test_an_account_does_not_wait_as_long_for_a_primary(seed: int, driver: DriverName) -> None:
+    desk = Desk(seed)
+    async with private_mongo() as server:
+        admin = server.uri("custody")
+        await migrate(admin, "custody")
+        options = MongoOptions(driver=driver, connect_timeout_seconds=1.0)
+        async with opened(admin, options) as store:
+            await store.keep([desk.arrive(desk.text())])
+            assert (await store.tally(TENANT, LOG)).kept == 1
+            await server.members[0].kill()
+            async with asyncio.timeout(120):  # by far less than an account may take
+                with pytest.raises(StoreUnavailableError):
+                    await store.tally(TENANT, LOG)
