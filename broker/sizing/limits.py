@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from broker.sizing.model import Load, Sizing, Terms, Workers
 
 _HOUR_SECONDS = 3600
+_MORE_NUMBERS = "the traffic on more numbers; erasures wait meanwhile, and nothing is lost"
 _FULL_DISK = 0.8
 """The share of a disk that is planned with."""
 
@@ -88,16 +89,13 @@ def _of_partitions(load: Load, sizing: Sizing, terms: Terms) -> Iterator[Limit]:
         busy = one.busy if one.name == "archive" else max(calls, one.cores)
         if one.most is None or not busy:
             continue
+        by_number = one.most < sizing.partitions  # only deletions can't be spread any further
         yield Limit(
-            name=f"{one.most} x {one.name}, one for each {'number' if one.name == 'erase' else 'partition'}",
+            name=f"{one.most} x {one.name}, one for each {'number' if by_number else 'partition'}",
             kind=Kind.SERVER,
             messages_per_second=load.messages_per_second * one.most * terms.utilisation / busy,
-            remedy=_more_numbers() if one.name == "erase" else _more_partitions(sizing, terms),
+            remedy=_MORE_NUMBERS if by_number else _more_partitions(sizing, terms),
         )
-
-
-def _more_numbers() -> str:
-    return "the traffic on more numbers; erasures wait meanwhile, and nothing is lost"
 
 
 def _more_partitions(sizing: Sizing, terms: Terms) -> str:

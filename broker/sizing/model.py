@@ -195,13 +195,8 @@ def _needs(load: Load, costs: Costs, terms: Terms, at_once: int) -> Mapping[str,
     entries, parts = _entries(load, costs), load.parts_per_second
     edge = load.requests_per_second * costs.edge.request_microseconds
     edge = (edge + load.items_per_second * costs.edge.item_microseconds) / _MICROSECONDS
-    busy, archive = (
-        sum(rate * cost for rate, cost in amounts) / _MICROSECONDS
-        for amounts in (
-            [(rate, cost.worker_microseconds) for rate, cost in entries],
-            [(rate, cost.cpu_microseconds) for rate, cost in entries],
-        )
-    )
+    busy = sum(rate * cost.worker_microseconds for rate, cost in entries) / _MICROSECONDS
+    archive = sum(rate * cost.cpu_microseconds for rate, cost in entries) / _MICROSECONDS
     scan = (load.texts_per_second + parts) * costs.scan.cpu_microseconds
     media = (scan + parts * costs.fetch.cpu_microseconds) / _MICROSECONDS
     relay, erase = (parts * one.cpu_microseconds / _MICROSECONDS for one in (costs.relay, costs.erase))

@@ -30,7 +30,7 @@ def test_each_resource_is_used_as_planned_at_so_many_messages_a_second() -> None
         "the store's server of 8 cores": pytest.approx(1000 * 4 / 0.482),
         "4 x archive, one for each partition": pytest.approx(1000 * 4 * 0.5 / 0.42),
         "4 x media, one for each partition": pytest.approx(1000 * 4 * 0.5 / 0.411),
-        "4 x erase, one for each number": pytest.approx(1000 * 4 * 0.5 * 256 / 60),
+        "4 x erase, one for each partition": pytest.approx(1000 * 4 * 0.5 * 256 / 60),
         "the log's server of 8 cores": pytest.approx(1000 * 4 / 0.1055),
     }
 
@@ -86,6 +86,13 @@ def test_what_nobody_can_do_is_no_remedy() -> None:
     assert "while nothing is unread" in remedy(Terms(log="kafka"))
     assert "before the first start" in remedy(Terms())
     assert "there are no more" in remedy(Terms(), replace(LOAD, numbers=10**6, messages_per_second=10**6))
+
+
+def test_deletions_of_few_numbers_end_with_the_numbers() -> None:
+    few = found(replace(LOAD, numbers=2))
+
+    assert few["2 x erase, one for each number"].messages_per_second == pytest.approx(1000 * 2 * 0.5 * 256 / 60)
+    assert "more numbers" in few["2 x erase, one for each number"].remedy
 
 
 def test_log_and_store_on_one_server_share_its_cores() -> None:
