@@ -18,7 +18,7 @@ from backends.mongo.errors import ConflictError
 from broker.core import rows
 from broker.core.errors import StoreUnavailableError
 from broker.core.losses import plan_loss
-from broker.core.plan import brief_lookup, log_of, lookup, place_of, plan_keep, variants
+from broker.core.plan import brief_lookup, has_replays, log_of, lookup, place_of, plan_keep, variants
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.tables import DEAD_LETTERS, PROGRESS
@@ -49,7 +49,7 @@ async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime, *, in_
     """
     log, wanted = log_of(batch), brief_lookup(batch)
     progress = await _read_progress(work, log, wanted.partitions)
-    if not (in_hope and work.is_atomic) or _has_replays(batch, progress):
+    if not (in_hope and work.is_atomic) or has_replays(batch, progress):
         wanted = lookup(batch)
     dead = await work.by_id("dead_letters", [dead_id(log, key) for key in sorted(wanted.dead)], DEAD_LETTERS.columns)
     existing = await _find_existing(work, wanted.record_ids)
@@ -61,10 +61,6 @@ async def keep_batch(work: Work, batch: Sequence[Arrived], now: datetime, *, in_
     if plan.progress:
         await _carry_out(work, log, plan, now, {key: _gap_of(one) for key, one in open_dead.items()})
     return plan.answers
-
-
-def _has_replays(batch: Sequence[Arrived], progress: dict[TopicPartition, Progress]) -> bool:
-    return any(offset < progress.get(place, NOTHING_KEPT).next for place, offset in map(place_of, batch))
 
 
 def _without_leftovers(

@@ -10,6 +10,7 @@ from backends.mongo.connections import Database, MongoOptions
 from backends.mongo.documents import key_id, row_of
 from broker.core import rows
 from broker.core.errors import UnstorableError
+from broker.core.hope import Hope
 from broker.core.plan import record_row
 
 if TYPE_CHECKING:
@@ -52,9 +53,6 @@ _PARTS_AT_ONCE = 50
 _ROWS_AT_ONCE = 1000
 _LONGEST_TALLY_SECONDS = 3600.0
 """Counting takes longer the more there is: the limit of other commands would end it on a large store."""
-_SEEN_BEFORE = frozenset({"duplicate", "variant"})
-_CAUTIOUS_BATCHES = 20
-"""Providers seldom deliver twice, but then often many in a row."""
 
 
 class MongoRecords:
@@ -69,8 +67,7 @@ class MongoRecords:
         self._database = database
         self._counting = database.patient(_LONGEST_TALLY_SECONDS)
         self._clock = clock
-        self._caution = 0
-        """For so many batches more, records are looked for before they are inserted."""
+        self._hope = Hope()
 
     @classmethod
     async def open(cls, uri: Uri, *, clock: Clock, options: MongoOptions | None = None) -> Self:
@@ -84,15 +81,13 @@ class MongoRecords:
         if not batch:
             return ()
         _check_sizes(one.record for one in batch)
-        hopes = iter([self._caution == 0])
+        hopes = iter([self._hope.for_next()])
 
         async def work(one: Work) -> Sequence[Answer]:
             return await keep.keep_batch(one, batch, self._clock(), in_hope=next(hopes, False))
 
-        self._caution = max(0, self._caution - 1)
         answers = await self._database.transact(work)
-        if any(one.outcome in _SEEN_BEFORE for one in answers):
-            self._caution = _CAUTIOUS_BATCHES
+        self._hope.learn(answers)
         return answers
 
     async def accept_loss(self, loss: Loss, gap: Record) -> None:

@@ -39,9 +39,9 @@ async def settle_targets(connection: Connection, plan: KeepPlan, now: datetime) 
     await _lock_stripes(connection, touched)
     found = await connection.fetch(query("records/lock_targets"), *_columns(touched))
     targets = {(row["tenant"], row["target_id"]): row for row in found}
-    await connection.execute(query("records/share_results"), *_columns(sorted(affected)), list(MADE_GOOD), now)
+    facts = await _shared(connection, sorted(affected & targets.keys()), now)
     moves = await _receive(connection, targets, plan, now)
-    moves |= await _settle(connection, {key: targets[key] for key in affected & targets.keys()}, moves)
+    moves |= _settled(facts, targets, moves)
     await move(connection, moves, now)
 
 
@@ -65,6 +65,17 @@ async def _lock_stripes(connection: Connection, touched: Iterable[TargetKey]) ->
     await connection.execute(
         query("records/lock_stripes"), [space for space, _ in stripes], [stripe for _, stripe in stripes]
     )
+
+
+async def _shared(connection: Connection, affected: Sequence[TargetKey], now: datetime) -> Sequence[asyncpg.Record]:
+    """How the parts of each target ended, once those that lack the bytes have those that were kept for another."""
+    if not affected:
+        return ()
+    facts = await connection.fetch(query("records/target_facts"), *_columns(affected))
+    if not any(0 < row["kept"] < row["parts"] for row in facts):
+        return facts
+    await connection.execute(query("records/share_results"), *_columns(affected), list(MADE_GOOD), now)
+    return await connection.fetch(query("records/target_facts"), *_columns(affected))
 
 
 async def _receive(
@@ -114,12 +125,12 @@ def _unheard(
             yield row["tenant"], receipt_outcome(row)
 
 
-async def _settle(
-    connection: Connection, targets: dict[TargetKey, asyncpg.Record], moves: dict[TargetKey, Decision]
+def _settled(
+    facts: Sequence[asyncpg.Record], targets: dict[TargetKey, asyncpg.Record], moves: dict[TargetKey, Decision]
 ) -> dict[TargetKey, Decision]:
     """What the results of their parts make of targets, after what receipts made of them."""
     settled: dict[TargetKey, Decision] = {}
-    for row in await connection.fetch(query("records/target_facts"), *_columns(list(targets))):
+    for row in facts:
         key = (row["tenant"], row["target_id"])
         state = moves[key].state if key in moves else TargetState(targets[key]["state"])
         known = moves[key].attempt if key in moves else None

@@ -16,7 +16,7 @@ from backends.postgres.errors import ConflictError
 from backends.postgres.sql import query
 from broker.core import rows
 from broker.core.losses import plan_loss
-from broker.core.plan import log_of, lookup, plan_keep, variants
+from broker.core.plan import brief_lookup, has_replays, log_of, lookup, plan_keep, variants
 from broker.core.ports import NOTHING_KEPT
 from broker.core.succession import plan_adoption
 from broker.core.topics import TopicPartition, split_topic
@@ -38,10 +38,17 @@ COPY_FROM_ROWS = 100
 _RECORDS_KEY = "records_pkey"
 
 
-async def keep_batch(connection: Connection, batch: Sequence[Arrived], now: datetime) -> Sequence[Answer]:
-    """Keeps a batch within the transaction that `connection` is in. `ConflictError`: nothing may be committed."""
-    log, wanted = log_of(batch), lookup(batch)
+async def keep_batch(
+    connection: Connection, batch: Sequence[Arrived], now: datetime, *, in_hope: bool
+) -> Sequence[Answer]:
+    """Keeps a batch within the transaction that `connection` is in. `ConflictError`: nothing may be committed.
+
+    `in_hope` that all records are new, it does not look for them: one that is there is a conflict then.
+    """
+    log, wanted = log_of(batch), brief_lookup(batch)
     progress = await _lock_progress(connection, log, wanted.partitions)
+    if not in_hope or has_replays(batch, progress):
+        wanted = lookup(batch)
     open_dead = await _lock_dead(connection, log, sorted(wanted.dead))
     existing = await _find_existing(connection, wanted.record_ids)
     existing |= await _find_existing(connection, variants(batch, existing))

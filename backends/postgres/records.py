@@ -10,6 +10,7 @@ from backends.postgres.errors import ConflictError
 from backends.postgres.sql import RECORDS, query
 from broker.core import rows
 from broker.core.errors import StoreUnavailableError, UnstorableError
+from broker.core.hope import Hope
 from broker.core.plan import record_row
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class PostgresRecords:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._hope = Hope()
 
     @classmethod
     async def open(cls, dsn: Dsn, *, clock: Clock, options: PostgresOptions | None = None) -> Self:
@@ -65,10 +67,14 @@ class PostgresRecords:
         if not batch:
             return ()
         _check_sizes(one.record for one in batch)
-        return await self._unless_in_conflict(lambda connection: self._keep(connection, batch))
+        hopes = iter([self._hope.for_next()])
 
-    async def _keep(self, connection: Connection, batch: Sequence[Arrived]) -> Sequence[Answer]:
-        return await keep.keep_batch(connection, batch, self._clock())
+        async def work(connection: Connection) -> Sequence[Answer]:
+            return await keep.keep_batch(connection, batch, self._clock(), in_hope=next(hopes, False))
+
+        answers = await self._unless_in_conflict(work)
+        self._hope.learn(answers)
+        return answers
 
     async def _unless_in_conflict(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         for _ in range(_CONFLICT_ATTEMPTS):

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from broker.core import codec, identity
 from broker.core.errors import LogChangedError, OffsetGapError, UnstorableError
-from broker.core.model import Kind, PartOutcome, ReceiptOutcome, Record, Relation
+from broker.core.model import Kind, PartOutcome, Position, ReceiptOutcome, Record, Relation
 from broker.core.planned import DeadKey, DeadRow, Existing, KeepPlan, Lookup, PartRow, RecordRow, TallyKey, TargetRow
 from broker.core.ports import NOTHING_KEPT, Answer, DeadLetter, Progress
 from broker.core.topics import Stream, TopicPartition, split_topic
@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 BUCKET_MINUTES = 15
+_BUCKET = timedelta(minutes=BUCKET_MINUTES)
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
@@ -57,18 +59,21 @@ def place_of(arrived: Arrived) -> tuple[TopicPartition, int]:
 
 def place_of_record(record: Record) -> tuple[TopicPartition, int]:
     """The partition and offset a record came from."""
+    position = _position_of(record)
+    return TopicPartition(position.topic, position.partition), position.offset
+
+
+def _position_of(record: Record) -> Position:
     position = record.arrival.position
     if position is UNSET:
         message = f"record {record.envelope.record_id} has no place in the log"
         raise UnstorableError(message)
-    return TopicPartition(position.topic, position.partition), position.offset
+    return position
 
 
 def log_of(batch: Sequence[Arrived]) -> str:
     """The log that a batch comes from: one, since progress is counted in it."""
-    for arrived in batch:
-        place_of(arrived)  # each has a place
-    logs = {position.log for one in batch if (position := one.record.arrival.position) is not UNSET}
+    logs = {_position_of(arrived.record).log for arrived in batch}
     if len(logs) > 1:
         raise LogChangedError("a batch holds entries of several logs: restart the worker on one of them")
     return logs.pop()
@@ -109,7 +114,7 @@ def variants(batch: Sequence[Arrived], existing: Mapping[tuple[str, str], Existi
 def brief_lookup(batch: Sequence[Arrived]) -> Lookup:
     """What to look up where inserting finds out by itself that a record is there, and then all is looked up after all.
 
-    Only for a batch of which nothing is a replay: a replay inserts nothing.
+    Only for a batch without replays (`has_replays`): a replay inserts nothing.
     """
     statuses = [one.record.envelope for one in batch if one.record.envelope.kind == Kind.STATUS]
     return Lookup(
@@ -117,6 +122,11 @@ def brief_lookup(batch: Sequence[Arrived]) -> Lookup:
         record_ids={(one.tenant, named.record_id) for one in statuses for named in one.relations},
         dead={arrived.redrive_of for arrived in batch if arrived.redrive_of is not None},
     )
+
+
+def has_replays(batch: Sequence[Arrived], progress: Mapping[TopicPartition, Progress]) -> bool:
+    """Whether some of a batch's entries lie below progress, so that they were kept before."""
+    return any(offset < progress.get(place, NOTHING_KEPT).next for place, offset in map(place_of, batch))
 
 
 def plan_keep(
@@ -199,6 +209,7 @@ class _Planner:
     _standings: dict[TopicPartition, _Standing] = field(default_factory=dict)
     _rows: dict[tuple[str, str], RecordRow] = field(default_factory=dict)
     """By (tenant, record id): those of this batch."""
+    _bucket: tuple[datetime, datetime] = (_NEVER, _NEVER)
 
     def done(self) -> KeepPlan:
         """The plan, with the progress of the partitions that moved."""
@@ -236,11 +247,20 @@ class _Planner:
         return self.existing.get((tenant, record_id)) if row is None else existing_row(row)
 
     def _tally(self, arrived: Arrived, counts: _Counts) -> None:
-        key = _tally_key(arrived)
+        envelope = arrived.record.envelope
+        key = envelope.tenant, envelope.account, self._bucket_of(arrived.record.arrival.received_at)
         if counts.outcome:
             self.plan.entries[key] += 1
         if counts.duplicate:
             self.plan.duplicates[key] += 1
+
+    def _bucket_of(self, at: datetime) -> datetime:
+        """`bucket_start`, remembered: an entry is nearly always of the same quarter of an hour as the one before."""
+        start, end = self._bucket
+        if not start <= at < end:
+            start = bucket_start(at)
+            self._bucket = start, start + _BUCKET
+        return start
 
     def _replayed(self, arrived: Arrived) -> Answer:
         """Below progress: if the row born of this very entry is there, its answer again, so that `kept` goes out."""
@@ -428,11 +448,6 @@ def bucket_start(at: datetime) -> datetime:
     """The start of the quarter of an hour, in UTC."""
     at = at.astimezone(UTC)
     return at.replace(minute=at.minute // BUCKET_MINUTES * BUCKET_MINUTES, second=0, microsecond=0)
-
-
-def _tally_key(arrived: Arrived) -> TallyKey:
-    envelope = arrived.record.envelope
-    return envelope.tenant, envelope.account, bucket_start(arrived.record.arrival.received_at)
 
 
 def _own_ids(record: Record) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ Salts come from an injected source, so that a seed gives the same digests again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -177,9 +178,15 @@ def event_headers(
         ("ce_type", event_type.encode()),
         ("ce_source", source.encode()),
         ("ce_subject", subject.encode()),
-        ("ce_time", time.isoformat().encode()),
+        ("ce_time", _written(time)),
         ("content-type", b"application/json"),
     )
+
+
+@lru_cache(maxsize=64)
+def _written(time: datetime) -> bytes:
+    """Remembered, since all that arrives or is kept together has one time."""
+    return time.astimezone(UTC).isoformat().encode()
 
 
 def _content(item: Item, salt: bytes) -> ItemContent:

@@ -184,8 +184,10 @@ async def test_a_process_that_hangs_in_a_keep_is_waited_for_no_longer_than_a_tra
     desk, hangs = Desk(seed), asyncio.Event()
     entry = desk.arrive(desk.text())
 
-    async def keep_and_hang(connection: Connection, batch: Sequence[Arrived], now: datetime) -> Sequence[Answer]:
-        await keep_batch(connection, batch, now)
+    async def keep_and_hang(
+        connection: Connection, batch: Sequence[Arrived], now: datetime, *, in_hope: bool
+    ) -> Sequence[Answer]:
+        await keep_batch(connection, batch, now, in_hope=in_hope)
         await connection.prepare("SELECT $1::integer")
         hangs.set()
         await asyncio.Event().wait()
