@@ -7,6 +7,7 @@ rest by key, the stripes of targets, targets. So no two batches wait for each ot
 from __future__ import annotations
 
 from collections import defaultdict
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -36,6 +37,7 @@ ROW_BITS = 24
 COPY_FROM_ROWS = 100
 """From so many records on, COPY and INSERT .. SELECT are faster than INSERTs in a pipeline (measured)."""
 _RECORDS_KEY = "records_pkey"
+_BY_ID = itemgetter(0, 1)
 
 
 async def keep_batch(
@@ -131,7 +133,7 @@ async def _insert_records(connection: Connection, planned: Sequence[RecordRow]) 
         return
     number: int = await connection.fetchval(query("records/next_keep_number")) << ROW_BITS
     values = [rows.record_values(row, number + place) for place, row in enumerate(planned)]
-    values.sort(key=_by_id)  # so that two batches take ids in the same order
+    values.sort(key=_BY_ID)  # so that two batches take ids in the same order
     conflict = False
     try:
         await _insert(connection, values)
@@ -150,10 +152,6 @@ async def _insert(connection: Connection, values: Sequence[Values]) -> None:
     await connection.execute(query("records/make_incoming"))
     await connection.copy_records_to_table("incoming", records=values, schema_name="pg_temp")
     await connection.execute(query("records/insert_incoming"))
-
-
-def _by_id(values: Values) -> tuple[str, str]:
-    return str(values[0]), str(values[1])
 
 
 async def accept_loss(connection: Connection, loss: Loss, gap: Record, now: datetime) -> None:
