@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.settings import Settings, WorkerSettings
 from broker.sizing.costs import RECORDED, Costs, record, recorded
-from broker.sizing.model import Load, Sizing, Terms, sized
+from broker.sizing.model import LEAST_CALLS, LEAST_PARTITIONS, MOST_CALLS, MOST_PARTITIONS, Load, Sizing, Terms, sized
 from tests.unit.broker.sizing.known import COSTS, LOAD
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 # A second has 900 texts, 200 documents, 3,000 statuses, 200 parts, 200 receipts; 2,000 requests of 2 items.
 FOUND = sized(LOAD, COSTS, Terms())
@@ -173,3 +178,17 @@ def figures_of(costs: Costs) -> list[float]:
         for one in entries
         for figure in (one.worker_microseconds, one.cpu_microseconds, one.server_microseconds, one.store_bytes)
     ]
+
+
+def most(field: FieldInfo) -> int:
+    return max(getattr(one, "le", 0) for one in field.metadata)
+
+
+def test_it_plans_within_what_settings_take() -> None:
+    partitions = Settings.model_fields["partitions"]
+    assert partitions.default == LEAST_PARTITIONS
+    assert most(partitions) == MOST_PARTITIONS
+    for name in ("media_concurrency", "erase_concurrency"):
+        calls = WorkerSettings.model_fields[name]
+        assert calls.default == LEAST_CALLS
+        assert most(calls) == MOST_CALLS
