@@ -32,6 +32,10 @@ UNKNOWN_APP = Refusal(
     action="webhook.unknown_app",
     why="no such app is registered for whatsapp_cloud: register it, or correct the callback URL at the provider",
 )
+UNVERIFIED = Refusal(
+    action="webhook.unverified",
+    why="the verify token is not the one in the app's verify_token_file: type the same one at the provider",
+)
 
 
 @dataclass(slots=True)

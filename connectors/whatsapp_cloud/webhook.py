@@ -44,7 +44,7 @@ from broker.core.registry import App, Registry
 from broker.core.tracing import NoTracing, Tracing, traced
 from connectors.whatsapp_cloud.capabilities import CAPABILITIES, NAME
 from connectors.whatsapp_cloud.parse import CONNECTOR_VERSION, parse
-from connectors.whatsapp_cloud.refusals import UNKNOWN_APP, UNSIGNED, Monotonic, Refusal, Refusals
+from connectors.whatsapp_cloud.refusals import UNKNOWN_APP, UNSIGNED, UNVERIFIED, Monotonic, Refusal, Refusals
 from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signed
 
 if TYPE_CHECKING:
@@ -241,7 +241,10 @@ class _Edge:
         app = self._app(request)
         query = request.query_params
         token, challenge = query.get("hub.verify_token", ""), query.get("hub.challenge", "")
-        if app is None or not challenge or query.get("hub.mode") != "subscribe" or not _same(token, app.verify_token):
+        if not challenge or query.get("hub.mode") != "subscribe":
+            return Response(status_code=403)
+        if app is None or not _same(token, app.verify_token):
+            self._note(UNKNOWN_APP if app is None else UNVERIFIED, request)
             return Response(status_code=403)
         return PlainTextResponse(challenge, headers={"X-Content-Type-Options": "nosniff"})
 
@@ -279,8 +282,11 @@ class _Edge:
         return await self._admitted(app, body, digest)
 
     def _refused(self, outcome: Outcome, refusal: Refusal, request: Request) -> Outcome:
-        self.refusals.note(refusal, request.path_params["app"], self.directory.registry.apps)
+        self._note(refusal, request)
         return outcome
+
+    def _note(self, refusal: Refusal, request: Request) -> None:
+        self.refusals.note(refusal, request.path_params["app"], self.directory.registry.apps)
 
     async def _body(self, request: Request, held: _Held) -> bytes | Outcome:
         if not self._may_fit(request.headers.get("content-length", "0")):

@@ -351,10 +351,28 @@ async def test_unknown_apps_are_told_once_a_minute_and_never_by_the_name_in_the_
     assert "canary" not in repr(lines)
 
 
+@pytest.mark.parametrize(
+    ("to", "told", "remedy"),
+    [
+        ("acme", ("webhook.unverified", "acme"), "verify_token_file"),
+        ("canary", ("webhook.unknown_app", None), "registered"),
+    ],
+)
+async def test_a_callback_that_can_not_be_set_says_why(to: str, told: tuple[str, str | None], remedy: str) -> None:
+    async with serving() as edge:
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(3):
+                await edge.verify(to=to, mode="subscribe", challenge="1", verify_token="canary")
+    assert [(one["action"], one["app"]) for one in lines] == [told]
+    assert remedy in lines[0]["why"]
+    assert "canary" not in repr(lines)
+
+
 async def test_what_is_taken_is_not_warned_of() -> None:
     async with serving() as edge:
         with structlog.testing.capture_logs() as lines:
             assert await edge.deliver(HELLO) == 200
+            await edge.verify(mode="subscribe", challenge="1", verify_token=VERIFY)
     assert lines == []
 
 
