@@ -14,7 +14,7 @@ from broker.core.erasure import ANSWERED, MADE_GOOD, TargetFacts, TargetState, r
 from broker.core.rows import policy_of, receipt_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import asyncpg
@@ -39,7 +39,8 @@ async def settle_targets(connection: Connection, plan: KeepPlan, now: datetime) 
     await _lock_stripes(connection, touched)
     found = await connection.fetch(query("records/lock_targets"), *_columns(touched))
     targets = {(row["tenant"], row["target_id"]): row for row in found}
-    facts = await _shared(connection, sorted(affected & targets.keys()), now)
+    known = {key: TargetState(targets[key]["state"]) for key in affected & targets.keys()}
+    facts = await _shared(connection, await _with_facts(connection, known), now)
     moves = await _receive(connection, targets, plan, now)
     moves |= _settled(facts, targets, moves)
     await move(connection, moves, now)
@@ -65,6 +66,16 @@ async def _lock_stripes(connection: Connection, touched: Iterable[TargetKey]) ->
     await connection.execute(
         query("records/lock_stripes"), [space for space, _ in stripes], [stripe for _, stripe in stripes]
     )
+
+
+async def _with_facts(connection: Connection, states: Mapping[TargetKey, TargetState]) -> Sequence[TargetKey]:
+    """Those of these targets that their parts may move, in order: not one that waits while no part of it has ended."""
+    waiting = [key for key, state in states.items() if state == TargetState.WAITING]
+    if not waiting:
+        return sorted(states)
+    found = await connection.fetch(query("records/heard_targets"), *_columns(waiting))
+    heard = {(row["tenant"], row["target_id"]) for row in found}
+    return sorted(states.keys() - set(waiting) | heard)
 
 
 async def _shared(connection: Connection, affected: Sequence[TargetKey], now: datetime) -> Sequence[asyncpg.Record]:
