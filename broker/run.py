@@ -128,7 +128,6 @@ class Runner(Shared):
         handler = keeper.handle if self.tracing is None else self.tracing.handler("keep", keeper.handle)
         keeper.delivery = self._delivery("archive", subscription, handler, keeper.set_aside)
         keeper.delivery.mended = keeper.mended
-        collector.settle()
         await self._watched(keeper.delivery, log, archive.GROUP, store=store)
 
     async def _media(self) -> None:
@@ -162,10 +161,11 @@ class Runner(Shared):
             group.create_task(self._watched(worker, log, fetcher.GROUP, reached=worker.reached))
 
     async def _relay(self) -> None:
-        workers = self.settings.workers
+        workers, log, store = self.settings.workers, await self.log(), await self.records()
+        collector.settle()
         await relay.Relay(
-            log=await self.log(),
-            store=await self.records(),
+            log=log,
+            store=store,
             metrics=self.metrics,
             clock=app.now,
             stop=self.stop,
@@ -255,6 +255,7 @@ class Runner(Shared):
             poll_seconds=workers.lag_poll_seconds,
             pulse=reader.pulse,
         )
+        collector.settle()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(reader.run())
             tasks.create_task(moving.run())

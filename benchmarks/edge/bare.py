@@ -17,6 +17,7 @@ from benchmarks import tenant, traffic
 from benchmarks.edge.orders import SEED, ServerOrders
 from benchmarks.edge.real import HOST, account
 from benchmarks.logs import open_log
+from broker import collector
 from broker.core.ports import EventLog, NewEntry
 from connectors.whatsapp_cloud.signature import HEADER
 
@@ -74,6 +75,7 @@ async def main(orders: Orders) -> None:
         lifespan="off",
     )
     server = uvicorn.Server(config)
+    collector.settle()
     serving = asyncio.create_task(server.serve())
     await account(orders)
     server.should_exit = True

@@ -12,6 +12,7 @@ from benchmarks import telemetry, tenant
 from benchmarks.edge.orders import ServerOrders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
+from broker import collector
 from broker.core.ports import EventLog
 from broker.http import serve
 from broker.servers import now
@@ -48,6 +49,7 @@ async def main(orders: Orders) -> None:
     log = await open_log(wanted.log, metrics)
     edge = OneEdge(log)
     routes = _routes(log, metrics, frozen=wanted.frozen)
+    collector.settle()
     frozen_after_seconds = WorkerSettings().frozen_after_seconds
     serving = asyncio.create_task(
         serve(routes, edge, host=HOST, port=wanted.port, drain_seconds=1, frozen_after_seconds=frozen_after_seconds)

@@ -19,6 +19,7 @@ from benchmarks.archive.reference import Reference, Rows, Table
 from benchmarks.end_to_end.orders import Committed, ConsumerOrders, Until
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
+from broker import collector
 from broker.core.ports import Subscription
 from broker.core.topics import ACCOUNTED_STREAMS, TopicPartition
 from broker.settings import WorkerSettings
@@ -116,6 +117,7 @@ async def main(orders: Orders) -> None:
         batch_entries=workers.batch_entries,
         idle_wait_seconds=workers.idle_wait_seconds,
     )
+    collector.settle()
     running = asyncio.create_task(consumer.run())
     telling = asyncio.create_task(_tell(orders, consumer))
     await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,6 +12,7 @@ from benchmarks.digests import NotTheSameError
 from benchmarks.erase.orders import CONCURRENCY, FloorOrders
 from benchmarks.machine import Meter
 from benchmarks.provider import address, object_ids
+from broker import collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ async def main(orders: Orders) -> None:
     ids = list(object_ids(wanted.targets))
     async with aiohttp.ClientSession(f"{address(wanted.port)}/", headers=headers) as session:
         waiting = iter(ids)
+        collector.settle()
         meter = Meter()
         await asyncio.gather(*(_delete(session, waiting, account.id) for _ in range(CONCURRENCY)))
         orders.answer(meter.spent())

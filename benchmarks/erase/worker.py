@@ -12,6 +12,7 @@ from benchmarks.erase.orders import CONCURRENCY, WorkerOrders
 from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from benchmarks.provider import address
+from broker import collector
 from broker.core.delivery import DeliveryPolicy
 from broker.core.topics import Stream
 from broker.servers import now
@@ -65,6 +66,7 @@ async def main(orders: Orders) -> None:
         concurrency=CONCURRENCY,
     )
     delivery = await _delivery(log, _Countdown(eraser, wanted.targets), metrics)
+    collector.settle()
     meter = Meter()
     await delivery.run()
     orders.answer(meter.spent())

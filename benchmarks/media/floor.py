@@ -15,6 +15,7 @@ from benchmarks.machine import Meter
 from benchmarks.media.orders import CONCURRENCY, FloorOrders
 from benchmarks.photos.bench import put_into_postgres, put_into_s3
 from benchmarks.provider import address, object_ids
+from broker import collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ async def main(orders: Orders) -> None:
         )
         put = await _putting(wanted.blobs, exits)
         waiting = iter(list(object_ids(wanted.parts)))
+        collector.settle()
         meter = Meter()
         await asyncio.gather(*(_move(session, put, waiting) for _ in range(CONCURRENCY)))
         orders.answer(meter.spent())

@@ -15,7 +15,7 @@ from benchmarks.logs import open_log
 from benchmarks.machine import Meter
 from benchmarks.media.orders import CONCURRENCY, WorkerOrders
 from benchmarks.provider import address
-from broker import measures
+from broker import collector, measures
 from broker.core.delivery import DeliveryPolicy
 from broker.core.ports import EventLog
 from broker.core.topics import Stream
@@ -64,6 +64,7 @@ class _Worker:
     async def fetch(self, parts: int, cloud: WhatsAppCloud, blobs: BlobStore) -> Spent:
         """Turns until so many results are in the log; what it took until then."""
         scanning, fetching = await self._scan(), await self._fetcher(cloud, blobs)
+        collector.settle()
         meter = Meter()
         async with asyncio.TaskGroup() as group:
             group.create_task(scanning.run())
