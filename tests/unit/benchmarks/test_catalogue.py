@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+import shlex
+from dataclasses import fields, replace
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +19,19 @@ from benchmarks.progress import Progress
 from tests.unit.benchmarks.test_figures import RESULT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.figures import Result
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
+
+ROOT = Path(__file__).parents[3]
+QUOTING = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def quoted() -> list[str]:
+    """What follows `make bench` in documents."""
+    return sorted(
+        {one for path in QUOTING for one in re.findall(r'make bench ARGS="([^"]*)"', path.read_text("utf-8"))}
+    )
 
 
 def names_of(what: str, *, long: bool = False) -> list[str]:
@@ -101,3 +112,11 @@ def test_the_table_has_each_comparison_and_figure_with_the_command_that_made_it(
 
 def test_without_results_the_table_is_empty(tmp_path: Path) -> None:
     assert table.markdown(report.read(tmp_path)) == ""
+
+
+@pytest.mark.parametrize("arguments", quoted())
+def test_what_documents_tell_to_type_is_a_benchmark_and_its_options(arguments: str) -> None:
+    what, *options = shlex.split(arguments)
+    named = {one.removeprefix("--") for one in options if one.startswith("--")}
+    assert what in BENCHMARKS
+    assert named <= {one.name for one in fields(Wanted)}
