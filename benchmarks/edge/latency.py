@@ -61,6 +61,7 @@ def generator(hits: Mapping[str, list[Hits]]) -> Mapping[str, float]:
         "generator: % of one core": 100 * sum(one.cpu_seconds for one in found) / sum(one.seconds for one in found),
         "generator: late by, median ms": late.median,
         "generator: late by, 99 % ms": late.p99,
+        "generator: late by, most ms": late.maximum,
     }
 
 
