@@ -39,10 +39,10 @@ async def settle_targets(connection: Connection, plan: KeepPlan, now: datetime) 
     await _lock_stripes(connection, touched)
     found = await connection.fetch(query("records/lock_targets"), *_columns(touched))
     targets = {(row["tenant"], row["target_id"]): row for row in found}
-    known = {key: TargetState(targets[key]["state"]) for key in affected & targets.keys()}
-    facts = await _shared(connection, await _with_facts(connection, known), now)
     moves = await _receive(connection, targets, plan, now)
-    moves |= _settled(facts, targets, moves)
+    states = {key: _state(targets[key], moves.get(key)) for key in affected & targets.keys()}
+    facts = await _shared(connection, await _with_facts(connection, states), now)
+    moves |= _settled(facts, states, targets, moves)
     await move(connection, moves, now)
 
 
@@ -105,7 +105,7 @@ async def _receive(
             continue
         earlier = moves.get(key)
         decision = receive(
-            TargetState(targets[key]["state"]) if earlier is None else earlier.state,
+            _state(targets[key], earlier),
             receipt,
             commands=max(targets[key]["attempt"], (earlier and earlier.attempt) or 0),
             refused_before=sum(attempt < receipt.attempt for attempt in answered.get(key, ())),
@@ -136,16 +136,22 @@ def _unheard(
             yield row["tenant"], receipt_outcome(row)
 
 
+def _state(target: asyncpg.Record, moved: Decision | None) -> TargetState:
+    return TargetState(target["state"]) if moved is None else moved.state
+
+
 def _settled(
-    facts: Sequence[asyncpg.Record], targets: dict[TargetKey, asyncpg.Record], moves: dict[TargetKey, Decision]
+    facts: Sequence[asyncpg.Record],
+    states: Mapping[TargetKey, TargetState],
+    targets: dict[TargetKey, asyncpg.Record],
+    moves: dict[TargetKey, Decision],
 ) -> dict[TargetKey, Decision]:
     """What the results of their parts make of targets, after what receipts made of them."""
     settled: dict[TargetKey, Decision] = {}
     for row in facts:
         key = (row["tenant"], row["target_id"])
-        state = moves[key].state if key in moves else TargetState(targets[key]["state"])
         known = moves[key].attempt if key in moves else None
-        decision = settle(_facts(row, state, targets[key], commands=max(targets[key]["attempt"], known or 0)))
+        decision = settle(_facts(row, states[key], targets[key], commands=max(targets[key]["attempt"], known or 0)))
         if decision is not None:
             settled[key] = decision.after(moves.get(key))
     return settled

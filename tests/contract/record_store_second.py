@@ -77,6 +77,21 @@ class SecondStoreContract:
             {2} if outcome == ErasureOutcome.RETRY else set()
         )
 
+    @pytest.mark.parametrize("outcome", [ErasureOutcome.RETRY, ErasureOutcome.UNANSWERED])
+    @pytest.mark.parametrize("in_one_batch", [True, False])
+    async def test_a_target_waits_for_its_bytes_though_its_receipt_came_first(
+        self, bench: Bench, outcome: str, in_one_batch: bool
+    ) -> None:
+        desk, photo = bench.desk, bench.desk.image()
+        receipt = desk.receipt(target_of(photo), outcome)
+        if in_one_batch:
+            await bench.store.keep([desk.arrive(one) for one in (receipt, photo)])
+        else:
+            await keep(bench, receipt, photo)
+        assert await states(bench) == ["waiting"]
+        await keep(bench, desk.kept(photo))
+        assert await states(bench) == ["due"]
+
     async def test_a_receipt_that_was_heard_is_not_heard_again(self, bench: Bench) -> None:
         desk = bench.desk
         photo = desk.image("media-1")
