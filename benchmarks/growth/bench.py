@@ -1,4 +1,9 @@
-"""Beside the smallest store each larger one: the archive worker keeps the same entries in both, in turns."""
+"""Beside the smallest store each larger one: the archive worker keeps the same entries in both, in turns.
+
+Twice: once the server has logged nearly every page of the indexes, and right after a checkpoint, when it logs each page
+as a whole at its first change. Ids are random, so that in a large store nearly every new one is such a change.
+Source: https://www.postgresql.org/docs/18/wal-configuration.html (full_page_writes), 2026-11.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 SIZES = (100_000, 1_000_000, 10_000_000)
 KEPT_BY_WORKER = 10_000
 """What all else is copied from, at most."""
+_EARLY = ", after a checkpoint"
 _GIBIBYTE = 2**30
 _ENDLESS = 2**62
 _DISK_BYTES = "SELECT pg_database_size(current_database())"
@@ -52,11 +58,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grown:
-    """What was measured of one store, which has so many records. `wal_bytes` are what the server logged for each."""
+    """What was measured of one store, which has so many records.
+
+    `early`: right after a checkpoint. `wal_bytes` are what the server logged for each record.
+    """
 
     records: int
     samples: Sequence[Sample]
+    early: Sequence[Sample]
     wal_bytes: float
+    early_wal_bytes: float
     report_seconds: Sequence[float]
     disk_bytes: int
 
@@ -78,7 +89,7 @@ async def measure(stage: Stage, load: Load, *, sizes: Sequence[int], tell: Tell,
     return Result(
         name=load.on.named("growth"),
         parameters={"sizes": [smallest, *larger], "entries": load.entries, "runs": load.runs, "log": load.on},
-        comparisons=[_compared(*pair) for pair in pairs],
+        comparisons=[compared for pair in pairs for compared in _compared(*pair)],
         figures=_figures(pairs),
         series=list(_series([pairs[0][0], *(grown for _, grown in pairs)])),
     )
@@ -98,9 +109,11 @@ async def _pair(stage: Stage, load: Load, sizes: tuple[int, int], tell: Tell) ->
             store.wal_bytes.clear()
         sides = {store.title: partial(turns.keep, store, load.entries) for store in (small, large)}
         samples = await interleaved(f"growth: {large.title}", sides, runs=load.runs, tell=tell)
+        await stage.execute("CHECKPOINT")
+        early = await interleaved(f"growth: {large.title}, after a checkpoint", sides, runs=load.runs, tell=tell)
         return (
-            await turns.grown(small, samples[small.title]),
-            await turns.grown(large, samples[large.title]),
+            await turns.grown(small, samples[small.title], early[small.title]),
+            await turns.grown(large, samples[large.title], early[large.title]),
         )
 
 
@@ -157,13 +170,16 @@ class _Turns:
             entries -= len(body)
             yield body
 
-    async def grown(self, store: _Store, samples: Sequence[Sample]) -> Grown:
+    async def grown(self, store: _Store, samples: Sequence[Sample], early: Sequence[Sample]) -> Grown:
         """All that there is to say of a store when its turns are over."""
         added = sum(one.entries for one in self.portions[1:])
+        half = len(store.wal_bytes) // 2
         return Grown(
             records=store.records,
             samples=samples,
-            wal_bytes=median(store.wal_bytes[1:]),
+            early=early,
+            wal_bytes=median(store.wal_bytes[1:half]),
+            early_wal_bytes=median(store.wal_bytes[half + 1 :]),
             report_seconds=[await self._report(store, store.records + added) for _ in samples],
             disk_bytes=await store.ask(_DISK_BYTES),
         )
@@ -184,23 +200,27 @@ class _Turns:
         return spent.seconds
 
 
-def _compared(small: Grown, large: Grown) -> Comparison:
+def _compared(small: Grown, large: Grown) -> Iterator[Comparison]:
+    """The larger store beside the smaller: as it goes on, and right after a checkpoint."""
     names = [f"{one.records:,} records" for one in (large, small)]
-    return Comparison(
-        title=f"growth: the archive on a store of {names[0]}",
-        subject=names[0],
-        samples=dict(zip(names, (large.samples, small.samples), strict=True)),
-    )
+    for when, sides in (("", (large.samples, small.samples)), (_EARLY, (large.early, small.early))):
+        yield Comparison(
+            title=f"growth: the archive on a store of {names[0]}{when}",
+            subject=names[0],
+            samples=dict(zip(names, sides, strict=True)),
+        )
 
 
 def _figures(pairs: Sequence[tuple[Grown, Grown]]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for small, large in pairs:
-        ratios = _compared(small, large).ratios(f"{small.records:,} records")
-        figures[f"rate at {large.records:,} records over that at {small.records:,}"] = median(ratios)
+        for when, compared in zip(("", _EARLY), _compared(small, large), strict=True):
+            ratio = median(compared.ratios(f"{small.records:,} records"))
+            figures[f"rate at {large.records:,} records over that at {small.records:,}{when}"] = ratio
     for one in (pairs[0][0], *(large for _, large in pairs)):
+        kept = f"kept at {one.records:,} records: bytes of the server's own log a record"
         figures[f"report at {one.records:,} records: seconds"] = median(one.report_seconds)
-        figures[f"kept at {one.records:,} records: bytes of the server's own log a record"] = one.wal_bytes
+        figures |= {kept: one.wal_bytes, f"{kept}{_EARLY}": one.early_wal_bytes}
         figures[f"store of {one.records:,} records, and what was kept besides: GiB"] = one.disk_bytes / _GIBIBYTE
     return figures
 

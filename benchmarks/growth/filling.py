@@ -8,14 +8,14 @@ original: nobody looks into them here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from benchmarks.stage import Place, Stage
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Filled = Callable[[int, int], None]
 
 _COPIES_AT_ONCE = 10
+_AFTER_CHECKPOINT = 20
+"""A twentieth is copied after a checkpoint: at a hundred ids a page it changes nearly every page of an index."""
 
 _FRESH = """
 CREATE FUNCTION pg_temp.fresh(id text, copy bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$
@@ -136,18 +138,22 @@ _COPIED = (
 async def fill_up(stage: Stage, place: Place, records: int, filled: Filled) -> int:
     """Fills a store, with what the worker kept in it, up to about so many records; how many it has then.
 
-    `filled` is told how far it is, and how far it is to go.
+    `filled` is told how far it is, and how far it is to go. The last of it comes after a checkpoint.
     """
     connection = await asyncpg.connect(place.admin_dsn)
     try:
         kept = await _count(connection)
-        await _copy(connection, round(records / kept) - 1, lambda done: filled(kept * (done + 1), records))
-        found = await _count(connection)
+        copies = await _Copies.of(connection, round(records / kept) - 1)
+        settled = copies.number - copies.number // _AFTER_CHECKPOINT
+        async for done in copies.make(range(1, settled + 1)):
+            filled(kept * (done + 1), records)
+        for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
+            await stage.execute(statement, place=place)
+        async for done in copies.make(range(settled + 1, copies.number + 1)):
+            filled(kept * (done + 1), records)
+        return await _count(connection)
     finally:
         await connection.close()
-    for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
-        await stage.execute(statement, place=place)
-    return found
 
 
 async def count(place: Place) -> int:
@@ -164,19 +170,33 @@ async def _count(connection: Connection) -> int:
     return found
 
 
-async def _copy(connection: Connection, copies: int, copied: Callable[[int], None]) -> None:
-    batches: int = await connection.fetchval(_BATCHES)
-    await connection.execute(_FRESH)
-    for table in {one.source for one in _COPIED}:
-        await connection.execute(_REMEMBER.format(table=table))
-    statements = [await _statement(connection, one, copies=copies, batches=batches) for one in _COPIED]
-    for first in range(1, copies + 1, _COPIES_AT_ONCE):
-        last = min(copies, first + _COPIES_AT_ONCE - 1)
-        async with connection.transaction():
-            for statement in statements:
-                await connection.execute(statement, first, last)
-        copied(last)
-    await connection.execute("SELECT setval('custody_pas.keep_numbers', $1)", (copies + 1) * batches)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copies:
+    """So many copies of all that a store holds, numbered from 1."""
+
+    connection: Connection
+    number: int
+    statements: Sequence[str]
+
+    @classmethod
+    async def of(cls, connection: Connection, number: int) -> Self:
+        """Those that are to be made of what is there now."""
+        batches: int = await connection.fetchval(_BATCHES)
+        await connection.execute(_FRESH)
+        for table in {one.source for one in _COPIED}:
+            await connection.execute(_REMEMBER.format(table=table))
+        statements = [await _statement(connection, one, copies=number, batches=batches) for one in _COPIED]
+        await connection.execute("SELECT setval('custody_pas.keep_numbers', $1)", (number + 1) * batches)
+        return cls(connection=connection, number=number, statements=statements)
+
+    async def make(self, numbers: range) -> AsyncIterator[int]:
+        """Makes those of these numbers, some at a time; gives the last one made."""
+        for first in numbers[::_COPIES_AT_ONCE]:
+            last = min(numbers[-1], first + _COPIES_AT_ONCE - 1)
+            async with self.connection.transaction():
+                for statement in self.statements:
+                    await self.connection.execute(statement, first, last)
+            yield last
 
 
 async def _statement(connection: Connection, copied: _Copied, *, copies: int, batches: int) -> str:

@@ -103,13 +103,18 @@ async def test_stores_of_each_size_keep_the_same_entries_and_report_all_they_hav
 
     result = await growth.measure(stage, load, sizes=(300, 1200), tell=silent, progress=progress)
 
-    (comparison,) = result.comparisons
-    assert len(counts_of(comparison)) == 1
-    small, large = (int(comparison.samples[side][0].counts["records"]) for side in comparison.samples)
-    assert small == large >= 100
+    settled, early = result.comparisons
+    assert early.title == f"{settled.title}, after a checkpoint"
+    for comparison in (settled, early):
+        assert len(counts_of(comparison)) == 1
+        small, large = (int(comparison.samples[side][0].counts["records"]) for side in comparison.samples)
+        assert small == large >= 100
+    logged = [value for name, value in result.figures.items() if "own log a record" in name]
+    assert len(logged) == 4
+    assert all(logged)
     rates, reports = result.series
     (smaller, _), (larger, _) = rates.lines["median"]
-    assert smaller < 600 < larger
+    assert smaller < 900 < larger
     assert [records for records, _ in reports.lines["median"]] == [smaller, larger]
     assert not progress.exists()
 
@@ -151,7 +156,15 @@ async def test_a_pair_that_was_measured_before_an_interruption_is_not_measured_a
         if measured == [100, 1000]:
             raise KeyboardInterrupt
         return [
-            growth.Grown(records=size, samples=[sample], wal_bytes=1, report_seconds=[0.5], disk_bytes=1)
+            growth.Grown(
+                records=size,
+                samples=[sample],
+                early=[sample],
+                wal_bytes=1,
+                early_wal_bytes=2,
+                report_seconds=[0.5],
+                disk_bytes=1,
+            )
             for size in sizes
         ]
 
@@ -164,5 +177,5 @@ async def test_a_pair_that_was_measured_before_an_interruption_is_not_measured_a
     result = await growth.measure(stage, load, sizes=(10, 100, 1000), tell=silent, progress=progress)
 
     assert measured == [100, 1000, 1000]
-    assert [one.subject for one in result.comparisons] == ["100 records", "1,000 records"]
+    assert [one.subject for one in result.comparisons] == ["100 records"] * 2 + ["1,000 records"] * 2
     assert not progress.exists()
