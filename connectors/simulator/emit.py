@@ -34,12 +34,12 @@ class Emitter:
         """Send a draft, or what misbehaviour makes of it; `composer` makes what takes its place."""
         struck: list[str] = []
         sent = self._misbehave(draft, composer, struck)
-        parcel, entries = await self._send(sent, composer)
+        parcel, entries = await self._send(sent)
         parcels = [parcel]
         variant = self._variant(sent)
         if variant is not None:
             struck.append("variant")
-            parcel, others = await self._send(variant, composer)
+            parcel, others = await self._send(variant)
             parcels.append(parcel)
             entries += others
         return Receipt(
@@ -84,7 +84,7 @@ class Emitter:
             return None
         return varied(draft) if self._draws.strikes("variant", draft.message_id) else None
 
-    async def _send(self, draft: Draft, composer: Composer) -> tuple[int, tuple[int, ...]]:
+    async def _send(self, draft: Draft) -> tuple[int, tuple[int, ...]]:
         raw = encode(draft.item)
         subscribers = self._world.subscribers(draft.account, draft.field)
         number = self._ledger.next_parcel()
@@ -101,7 +101,7 @@ class Emitter:
                 array=draft.array,
                 raw=raw,
                 contacts=tuple(encode(contact) for contact in draft.contacts),
-                time=composer.now(),
+                time=draft.entries[0].timestamp,
                 inbound=draft.inbound,
                 redeliveries=draft.redeliveries,
             )

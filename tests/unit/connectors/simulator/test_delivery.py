@@ -324,6 +324,19 @@ async def test_every_field_and_shape_is_delivered(provider: Simulator, receiver:
     assert rows["smb_message_echoes"]["direction"] == "echo"
 
 
+async def test_an_event_is_sent_with_the_time_that_the_truth_has_of_it(
+    provider: Simulator, receiver: Receiver, account: str
+) -> None:
+    # Otherwise two events of two seconds may be one and the same body, and then one record.
+    draft = provider.composer(account).account_event("account_update")
+    (entry,) = draft.entries
+    await provider.send(replace(draft, entries=(replace(entry, timestamp=entry.timestamp - 1),)))
+    await provider.idle()
+
+    (row,) = provider.truth()
+    assert json.loads(receiver.bodies[0])["entry"][0]["time"] == row["timestamp"]
+
+
 async def test_a_play_is_delivered_whole_to_both_companies(config: SimulatorConfig, receiver: Receiver) -> None:
     other = type(receiver)(secret=config.apps[1].secret, verify_token="")
     async with serving(receiver.app) as one, serving(other.app) as two, Simulator(config) as provider:
