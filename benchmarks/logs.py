@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from benchmarks import tenant, traffic
+from benchmarks import tenant
 from benchmarks.stage import Kind, Place, Stage
 from broker.core import codec
 from broker.core.topics import Stream, topic_name
@@ -114,6 +114,8 @@ async def one_broker() -> AsyncGenerator[LogAt]:
 
 def prepared(entries: int) -> Iterator[Sequence[NewEntry]]:
     """So many entries as the edge appends them, body by body; the same each time."""
+    from benchmarks import traffic  # noqa: PLC0415 - the simulator comes along, which no worker has in its memory
+
     sealing = traffic.Sealing(random.Random(SEED).randbytes)
     yield from (sealing.entries(body) for body in traffic.bodies(seed=SEED, items=entries))
 

@@ -34,6 +34,7 @@ STORES: tuple[StoreName, ...] = ("postgres", "s3_mongo", "s3_postgres")
 Kind = Literal["postgres", "kafka", "mongo", "s3"]
 StoreRole = Literal["records", "blobs"]
 ROLES: tuple[StoreRole, ...] = ("records", "blobs")
+DriverName = Literal["pymongo", "motor"]
 
 PROFILES: Mapping[StoreName, Mapping[StoreRole, Kind]] = {
     "postgres": {"records": "postgres", "blobs": "postgres"},
@@ -86,7 +87,7 @@ class RecordsSettings(PostgresSettings):
         default=None, examples=["mongodb://admin:secret@127.0.0.1:27017/?replicaSet=rs0"]
     )
     admin_uri_file: Path | None = Field(default=None, examples=["/run/secrets/custody-admin-uri"])
-    driver: Literal["pymongo", "motor"] = Field(default="pymongo", examples=["pymongo"])
+    driver: DriverName = Field(default="pymongo", examples=["pymongo"])
     connect_timeout_seconds: float = Field(default=10.0, ge=0.1, le=600, examples=[10])
     command_timeout_seconds: float = Field(default=60.0, ge=1, le=3600, examples=[60])
     allow_standalone: bool = Field(default=False, examples=["false"])

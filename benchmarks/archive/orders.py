@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backends.mongo.drivers import DriverName
 from benchmarks.logs import LogAt
 from benchmarks.machine import Spent
+from broker.store_settings import DriverName
 
 GO = "go"
 STOP = "stop"

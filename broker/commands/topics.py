@@ -15,7 +15,6 @@ from broker.commands.servers import PROBLEMS
 from broker.core.access import ROLES, TENANT_ROLES
 from broker.core.topics import split_topic
 from broker.findings import line
-from broker.log.kafka.acls import default_principal, grants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +98,8 @@ def acls(
 
     Example: custody topics acls --tenant acme --role subscriber --principal User:claims-desk
     """
+    from broker.log.kafka.acls import default_principal, grants  # noqa: PLC0415 - aiokafka comes along
+
     settings = context.load("registry")
     context.tenant(app.registry(settings), tenant)
     found = [
