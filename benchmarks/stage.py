@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import asyncpg
-import psutil
 
 from backends.postgres.embedded import EmbeddedPostgres, ServerOptions
 from backends.postgres.migrate import migrate
@@ -27,7 +27,7 @@ _MEBIBYTE = 2**20
 SERVER_SETTINGS = {
     # A quarter of the memory, as its documentation has it for a server of its own:
     # https://www.postgresql.org/docs/18/runtime-config-resource.html, 2026-11.
-    "shared_buffers": f"{psutil.virtual_memory().total // 4 // _MEBIBYTE}MB",
+    "shared_buffers": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 4 // _MEBIBYTE}MB",
     # No checkpoint of the clock's own falls into a run: one is made before each. What it frees is used again, as on a
     # server that has run for a while: making and filling a new file of 16 MiB holds commits up.
     "max_wal_size": "16GB",

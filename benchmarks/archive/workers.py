@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks import tenant
@@ -12,11 +12,12 @@ from benchmarks.children import started
 from benchmarks.machine import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from benchmarks.children import Child
 
 ROLE = "archive.worker"
+_PATIENCE_SECONDS = 120.0
 
 
 async def drain(
@@ -27,29 +28,49 @@ async def drain(
     `told` hears how many are kept whenever it is more. What it took: the time of the slowest one, the CPU time and the
     memory of all of them.
     """
+    async with gathered(orders, processes=processes, told=told) as workers:
+        await workers.tell(GO)
+        await workers.until(lambda: workers.kept >= entries)
+    return _together([one.result() for one in workers.spent])
+
+
+@asynccontextmanager
+async def gathered(
+    orders: WorkerOrders, *, processes: int, told: Callable[[int], None] | None = None
+) -> AsyncGenerator[Workers]:
+    """Workers that own all partitions between them, and begin on `GO`. They end when the block is left.
+
+    There are no more of them than partitions, so that each has some.
+    """
+    processes = min(processes, tenant.ARCHIVED_PARTITIONS)
     async with AsyncExitStack() as exits:
         children = [await exits.enter_async_context(started(ROLE, orders)) for _ in range(processes)]
-        workers = _Workers(children, told or (lambda _kept: None))
+        workers = Workers(children, told or (lambda _kept: None))
         try:
             async with asyncio.TaskGroup() as group:
-                spent = [group.create_task(workers.listen(number)) for number in range(processes)]
-                await workers.until(lambda: workers.share(tenant.ARCHIVED_PARTITIONS))
-                await workers.tell(GO)
-                await workers.until(lambda: workers.kept >= entries)
+                workers.spent = [group.create_task(workers.listen(number)) for number in range(processes)]
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await workers.until(lambda: workers.share(tenant.ARCHIVED_PARTITIONS))
+                yield workers
                 await workers.tell(STOP)
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-    return _together([one.result() for one in spent])
 
 
-class _Workers:
-    """What is known of them."""
+class Workers:
+    """What is known of them. `spent`: what each took from `GO` on, once it has ended."""
 
     def __init__(self, children: Sequence[Child], told: Callable[[int], None]) -> None:
+        self.spent: Sequence[asyncio.Task[Spent]] = ()
         self._children = children
         self._told = told
         self._reports = [WorkerReport(owned=0, kept=0)] * len(children)
         self._news = asyncio.Event()
+
+    @property
+    def process_ids(self) -> Sequence[int]:
+        """Their processes."""
+        return [one.process.pid for one in self._children]
 
     @property
     def kept(self) -> int:

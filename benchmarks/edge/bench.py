@@ -100,8 +100,9 @@ class Turns:
         _, port = self.servers[side]
         return await fired(self.load, Volley(port=port, requests=requests, connections=self.size.connections))
 
-    async def check(self, side: str) -> int:
-        """How many entries the turn left in the log: one for each item."""
+    async def check(self, side: str, *, requests: int | None = None) -> int:
+        """How many entries the turn left in the log: one for each item of so many requests, or of all."""
+        requests = self.size.requests if requests is None else requests
         connection = await asyncpg.connect(self.log.admin_dsn)
         try:
             if self.frozen:
@@ -109,8 +110,8 @@ class Turns:
             appended: int = await connection.fetchval("SELECT count(*) FROM custody_log.entries")
         finally:
             await connection.close()
-        if appended != self.size.requests * self.size.items_a_body:
-            raise NotTheSameError(f"{side}: {appended} entries of {self.size.requests} requests")
+        if appended != requests * self.size.items_a_body:
+            raise NotTheSameError(f"{side}: {appended} entries of {requests} requests")
         return appended
 
 

@@ -1,23 +1,27 @@
-"""How long a webhook waits for its 200 at half of what the edge can take, next to the floor at the same rate."""
+"""How long a webhook waits for its 200 at half of what the edge can take, next to the floor at the same rate.
+
+While the disk holds the log up for a tenth of a second, an edge has all it takes at once and answers 503: told apart.
+"""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from benchmarks.edge.bench import EDGE, ROLES, Size, Turns, fired, ready
-from benchmarks.edge.orders import Volley
+from benchmarks.digests import NotTheSameError
+from benchmarks.edge.bench import EDGE, OK, ROLES, Size, Turns, ready
+from benchmarks.edge.orders import Hits, Volley
 from benchmarks.figures import Comparison, Latency, Quantiles, Result, Spread
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-    from benchmarks.edge.orders import Hits
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
+BUSY = 503
 OPEN_LOOP_CONNECTIONS = 1000
 """At most, and more than half load ever needs: no request waits for one."""
 CLOSED_LOOP_CONNECTIONS = 64
@@ -44,13 +48,22 @@ async def measure(stage: Stage, *, requests: int, runs: int, tell: Tell) -> Resu
         parameters={"runs": runs, "requests": requests, "arrivals": "poisson"},
         comparisons=[Comparison(title="latency: what each side can take", subject=EDGE, samples=samples)],
         latencies=[Latency(title=title, subject=EDGE, runs=quantiles)],
-        figures={"offered: requests/s": rate, **generator(hits)},
+        figures={"offered: requests/s": rate, **turned_down(hits), **generator(hits)},
     )
 
 
 def waits_seconds(hits: Hits) -> Iterable[float]:
-    """How long each request waited since it was due."""
-    return (wait / _MICROSECONDS for wait in hits.wait_microseconds)
+    """How long each request that was taken waited since it was due."""
+    waits = zip(hits.wait_microseconds, hits.statuses, strict=True)
+    return (wait / _MICROSECONDS for wait, status in waits if status == OK)
+
+
+def turned_down(hits: Mapping[str, Sequence[Hits]]) -> Mapping[str, float]:
+    """The share that each side answered with 503, to be delivered again."""
+    return {
+        f"{side}: 503, %": 100 * sum(one.by_status.get(BUSY, 0) for one in found) / sum(one.requests for one in found)
+        for side, found in hits.items()
+    }
 
 
 def generator(hits: Mapping[str, list[Hits]]) -> Mapping[str, float]:
@@ -70,8 +83,11 @@ def _paced(turns: Turns, side: str, rate: float) -> Callable[[], Awaitable[Hits]
         await turns.begin()
         _, port = turns.servers[side]
         volley = Volley(port=port, requests=turns.size.requests, connections=OPEN_LOOP_CONNECTIONS, rate=rate)
-        hits = await fired(turns.load, volley)
-        await turns.check(side)
+        await turns.load.tell(volley)
+        hits = await turns.load.answer(Hits)
+        if hits.by_status.keys() - {OK, BUSY}:
+            raise NotTheSameError(f"{side}: answered with something else than 200 or 503: {dict(hits.by_status)}")
+        await turns.check(side, requests=hits.by_status[OK])
         return hits
 
     return fire

@@ -1,7 +1,8 @@
 """Beside the smallest store each larger one: the archive worker keeps the same entries in both, in turns.
 
-Twice: once the server has logged nearly every page of the indexes, and right after a checkpoint, when it logs each page
-as a whole at its first change. Ids are random, so that in a large store nearly every new one is such a change.
+Twice: once the server has logged nearly every page of the indexes, and with a checkpoint before each turn, after which
+it logs each page as a whole at its first change. Ids are random, so that in a large store nearly every new one is such
+a change.
 Source: https://www.postgresql.org/docs/18/wal-configuration.html (full_page_writes), 2026-11.
 """
 
@@ -23,7 +24,7 @@ from benchmarks.archive.orders import WorkerOrders
 from benchmarks.archive.workers import drain
 from benchmarks.digests import NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample, Series, Spread
-from benchmarks.growth.filling import count, fill_up
+from benchmarks.growth.filling import count, filling
 from benchmarks.logs import LogAt, LogKind, Volume, empty_log, fill, open_log, prepared
 from benchmarks.machine import Meter
 from benchmarks.progress import Progress
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 SIZES = (100_000, 1_000_000, 10_000_000)
 KEPT_BY_WORKER = 10_000
 """What all else is copied from, at most."""
-_EARLY = ", after a checkpoint"
+_EARLY = ", right after a checkpoint"
 _GIBIBYTE = 2**30
 _ENDLESS = 2**62
 _DISK_BYTES = "SELECT pg_database_size(current_database())"
@@ -60,7 +61,7 @@ class Load:
 class Grown:
     """What was measured of one store, which has so many records.
 
-    `early`: right after a checkpoint. `wal_bytes` are what the server logged for each record.
+    `early`: right after a checkpoint each. `wal_bytes` are what the server logged for each record.
     """
 
     records: int
@@ -98,23 +99,44 @@ async def measure(stage: Stage, load: Load, *, sizes: Sequence[int], tell: Tell,
 async def _pair(stage: Stage, load: Load, sizes: tuple[int, int], tell: Tell) -> tuple[Grown, Grown]:
     async with AsyncExitStack() as exits:
         log = await exits.enter_async_context(empty_log(stage, load.on))
-        small, large = [
+        small, large = stores = [
             _Store(size=size, place=await exits.enter_async_context(stage.fresh(Kind.RECORDS))) for size in sizes
         ]
         turns = _Turns(log=log)
-        for store in (small, large):
+        for store in stores:
             await turns.keep(store, min(KEPT_BY_WORKER, sizes[0] // 2))
-            title = f"growth: filling up to {store.size:,} records"
-            store.records = await fill_up(stage, store.place, store.size, partial(tell, title))
-            store.wal_bytes.clear()
-        sides = {store.title: partial(turns.keep, store, load.entries) for store in (small, large)}
+        await _filled(stage, stores, tell)
+
+        async def keep_early(store: _Store) -> Sample:
+            await stage.execute("CHECKPOINT")
+            return await turns.keep(store, load.entries)
+
+        sides = {store.title: partial(turns.keep, store, load.entries) for store in stores}
         samples = await interleaved(f"growth: {large.title}", sides, runs=load.runs, tell=tell)
-        await stage.execute("CHECKPOINT")
-        early = await interleaved(f"growth: {large.title}, after a checkpoint", sides, runs=load.runs, tell=tell)
+        sides = {store.title: partial(keep_early, store) for store in stores}
+        early = await interleaved(f"growth: {large.title}{_EARLY}", sides, runs=load.runs, tell=tell)
         return (
             await turns.grown(small, samples[small.title], early[small.title]),
             await turns.grown(large, samples[large.title], early[large.title]),
         )
+
+
+async def _filled(stage: Stage, stores: Sequence[_Store], tell: Tell) -> None:
+    """Fills the stores. The last of each comes after a checkpoint, so that its pages have been logged by then."""
+    async with AsyncExitStack() as exits:
+        fillers = [
+            await exits.enter_async_context(
+                filling(one.place, one.size, partial(tell, f"growth: filling up to {one.size:,} records"))
+            )
+            for one in stores
+        ]
+        for store, filler in zip(stores, fillers, strict=True):
+            await filler.fill(but=filler.last)
+            await stage.execute("VACUUM (ANALYZE)", place=store.place)
+        await stage.execute("CHECKPOINT")
+        for store, filler in zip(stores, fillers, strict=True):
+            store.records = await filler.fill()
+            store.wal_bytes.clear()
 
 
 @dataclass(slots=True, kw_only=True)

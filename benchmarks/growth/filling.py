@@ -9,22 +9,22 @@ original: nobody looks into them here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
-    from benchmarks.stage import Place, Stage
+    from benchmarks.stage import Place
 
     Connection = asyncpg.Connection[asyncpg.Record]
     Filled = Callable[[int, int], None]
 
 _COPIES_AT_ONCE = 10
-_AFTER_CHECKPOINT = 20
-"""A twentieth is copied after a checkpoint: at a hundred ids a page it changes nearly every page of an index."""
+_LAST_SHARE = 20
 
 _FRESH = """
 CREATE FUNCTION pg_temp.fresh(id text, copy bigint) RETURNS text IMMUTABLE LANGUAGE sql AS $$
@@ -135,25 +135,42 @@ _COPIED = (
 )
 
 
-async def fill_up(stage: Stage, place: Place, records: int, filled: Filled) -> int:
-    """Fills a store, with what the worker kept in it, up to about so many records; how many it has then.
+@asynccontextmanager
+async def filling(place: Place, records: int, filled: Filled) -> AsyncGenerator[Filler]:
+    """What fills a store, with what the worker kept in it, up to about so many records.
 
-    `filled` is told how far it is, and how far it is to go. The last of it comes after a checkpoint.
+    `filled` is told how far it is, and how far it is to go.
     """
     connection = await asyncpg.connect(place.admin_dsn)
     try:
         kept = await _count(connection)
         copies = await _Copies.of(connection, round(records / kept) - 1)
-        settled = copies.number - copies.number // _AFTER_CHECKPOINT
-        async for done in copies.make(range(1, settled + 1)):
-            filled(kept * (done + 1), records)
-        for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
-            await stage.execute(statement, place=place)
-        async for done in copies.make(range(settled + 1, copies.number + 1)):
-            filled(kept * (done + 1), records)
-        return await _count(connection)
+        yield Filler(copies=copies, kept=kept, filled=filled)
     finally:
         await connection.close()
+
+
+@dataclass(slots=True, kw_only=True)
+class Filler:
+    """Makes copies of the records that were `kept`, some now and some later."""
+
+    copies: _Copies
+    kept: int
+    filled: Filled
+    _next: int = 1
+
+    async def fill(self, *, but: int = 0) -> int:
+        """Makes all copies that are left but so many; how many records there are then."""
+        end = max(self._next, self.copies.number + 1 - but)
+        async for done in self.copies.make(range(self._next, end)):
+            self.filled(self.kept * (done + 1), self.kept * (self.copies.number + 1))
+        self._next = end
+        return await _count(self.copies.connection)
+
+    @property
+    def last(self) -> int:
+        """How many copies change nearly every page of an index, with about a hundred ids on each: a twentieth."""
+        return max(1, self.copies.number // _LAST_SHARE)
 
 
 async def count(place: Place) -> int:

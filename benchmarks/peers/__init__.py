@@ -22,8 +22,12 @@ and with entries as documents field by field, as most use it.
 **A plain handler of FastStream**, into Postgres: one message, one `INSERT .. ON CONFLICT DO NOTHING`, one
 acknowledgement of its own (`AckPolicy.MANUAL`).
 
+**The archive** has a worker for each core, as it is meant to be run, and another turn with one worker alone. A sink is
+one process, with the tasks that make it fastest, and uses all cores by itself; the plain handler is one process.
+
 The clock runs from when the group's partitions are first somebody's until the last row is there, as a look from outside
-finds it. What comes before that is told apart: starting the process, and in Java the connector besides. A JVM, with as
-much heap as Kafka's own scripts give it, stays up for all turns of its sink; the connector is made anew for each. The
-first round, which doesn't count, warms it. CPU time and memory are the process' own, the servers' left out.
+finds it; for the archive, whose workers first share them and then wait for the word, from that word. What comes before
+is told apart: starting the process, and in Java the connector besides. A JVM, with as much heap as Kafka's own scripts
+give it, stays up for all turns of its sink; the connector is made anew for each. The first round, which doesn't count,
+warms it. CPU time and memory are the process' own, the servers' left out.
 """

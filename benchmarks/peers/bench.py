@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from backends.mongo.embedded import EmbeddedMongo
 from benchmarks import tenant
-from benchmarks.archive.orders import WorkerOrders
+from benchmarks.archive.orders import GO, WorkerOrders
+from benchmarks.archive.workers import gathered
 from benchmarks.children import ChildFailedError, started
 from benchmarks.digests import NotTheSameError
 from benchmarks.figures import Comparison, Result, Sample
 from benchmarks.logs import LogAt, LogKind, Volume, filled_log, open_log, prepared
+from benchmarks.machine import cores
 from benchmarks.peers import sinks
 from benchmarks.peers.connect import DEBEZIUM_VERSION, MONGODB_VERSION, Connect, connect, fetched, group_of
 from benchmarks.peers.plain import PlainOrders
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     Settings: TypeAlias = Callable[[str], Mapping[str, str]]
 
 ARCHIVE, ARCHIVE_ON_MONGODB, PLAIN = "archive", "archive on MongoDB", "FastStream, one by one"
+ALONE = "archive, one worker"
 DEBEZIUM, UNNEST = "Debezium JDBC", "Debezium JDBC, UNNEST"
 MONGODB, JSON = "MongoDB sink", "MongoDB sink, JSON"
 
@@ -65,7 +68,8 @@ class Turns:
                 begun = perf_counter()
                 async with start(table, f"bench-{next(self._numbers)}") as running:
                     await assigned(self.log, running)
-                    meter = ProcessMeter(running.process_id)
+                    meter = ProcessMeter(running.process_ids)
+                    await running.go()
                     self.starts[f"{name}: seconds until it reads"].append(perf_counter() - begun)
                     await filled(table.count, self.volume.entries, running)
                     spent = meter.spent()
@@ -107,6 +111,7 @@ async def measure(stage: Stage, *, entries: int, runs: int, tell: Tell) -> Resul
             "entries": volume.entries,
             "runs": runs,
             "batch_rows": sinks.BATCH_ROWS,
+            "archive_workers": cores(),
             "versions": {"connect": KAFKA_VERSION, DEBEZIUM: DEBEZIUM_VERSION, MONGODB: MONGODB_VERSION},
         },
         comparisons=comparisons,
@@ -125,9 +130,12 @@ async def _on_postgres(stage: Stage, turns: Turns, *, runs: int, tell: Tell) -> 
     rows, texts = partial(postgres_entries, stage, "bytea"), partial(postgres_entries, stage, "text")
     wanted = {DEBEZIUM: (sinks.debezium, rows), UNNEST: (sinks.debezium_unnest, texts)}
     async with _connectors(turns, wanted) as connectors:
-        archive = turns.side(ARCHIVE, partial(_archive, turns.at), partial(postgres_records, stage))
+        archives = {
+            name: turns.side(name, partial(_archive, turns.at, workers), partial(postgres_records, stage))
+            for name, workers in ((ARCHIVE, cores()), (ALONE, 1))
+        }
         plain = turns.side(PLAIN, partial(_plain, turns.at), rows)
-        sides = {ARCHIVE: archive, **connectors, PLAIN: plain}
+        sides = {**archives, **connectors, PLAIN: plain}
         return await _compared("Kafka to Postgres", turns, sides, runs=runs, tell=tell)
 
 
@@ -140,8 +148,12 @@ async def _on_mongodb(turns: Turns, *, runs: int, tell: Tell) -> Comparison:
             JSON: (sinks.mongodb_json, partial(tables.entries, sinks.RECORD_ID)),
         }
         async with _connectors(turns, wanted) as connectors:
-            archive = turns.side(ARCHIVE_ON_MONGODB, partial(_archive, turns.at, mongodb=True), tables.records)
-            return await _compared("Kafka to MongoDB", turns, {ARCHIVE: archive, **connectors}, runs=runs, tell=tell)
+            start = partial(_archive, turns.at, mongodb=True)
+            archives = {
+                ARCHIVE: turns.side(ARCHIVE_ON_MONGODB, partial(start, cores()), tables.records),
+                ALONE: turns.side(f"{ALONE}, on MongoDB", partial(start, 1), tables.records),
+            }
+            return await _compared("Kafka to MongoDB", turns, {**archives, **connectors}, runs=runs, tell=tell)
 
 
 @asynccontextmanager
@@ -164,10 +176,12 @@ async def _compared(way: str, turns: Turns, sides: Mapping[str, Side], *, runs: 
 
 
 @asynccontextmanager
-async def _archive(at: LogAt, table: Table, name: str, *, mongodb: bool = False) -> AsyncGenerator[Running]:
+async def _archive(
+    at: LogAt, workers: int, table: Table, name: str, *, mongodb: bool = False
+) -> AsyncGenerator[Running]:
     orders = WorkerOrders(log=at, records_dsn=table.uri, group=name, mongodb=mongodb)
-    async with started("archive.follower", orders) as child:
-        yield _of(child, name)
+    async with gathered(orders, processes=workers) as found:  # which raises by itself where one of them fails
+        yield Running(process_ids=found.process_ids, group=name, go=partial(found.tell, GO))
 
 
 @asynccontextmanager
@@ -180,7 +194,7 @@ async def _plain(at: LogAt, table: Table, name: str) -> AsyncGenerator[Running]:
 @asynccontextmanager
 async def _sink(java: Connect, settings: Settings, table: Table, name: str) -> AsyncGenerator[Running]:
     async with java.connector(name, settings(table.uri)):
-        yield Running(process_id=java.process.pid, group=group_of(name), check=partial(java.check, name))
+        yield Running(process_ids=[java.process.pid], group=group_of(name), check=partial(java.check, name))
 
 
 def _of(child: Child, group: str) -> Running:
@@ -188,7 +202,7 @@ def _of(child: Child, group: str) -> Running:
         if child.process.returncode is not None:
             raise ChildFailedError(f"{child.role} ended with exit code {child.process.returncode}")
 
-    return Running(process_id=child.process.pid, group=group, check=check)
+    return Running(process_ids=[child.process.pid], group=group, check=check)
 
 
 def _sent(entries: int) -> frozenset[str]:

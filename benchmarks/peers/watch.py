@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,20 +27,28 @@ _STALL_SECONDS, _PATIENCE_SECONDS = 2.0, 120.0
 _LONGEST_PAUSE_SECONDS = 1.0
 
 
+async def nothing() -> None:
+    """There is nothing to do, or to check."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A process that drains the log as a member of a group. `check` raises if it has failed."""
+    """Processes that drain the log as members of a group. `check` raises if one has failed.
 
-    process_id: int
+    `go`: tells those that hold their partitions, and wait for the word, to begin.
+    """
+
+    process_ids: Sequence[int]
     group: str
-    check: Check
+    check: Check = nothing
+    go: Check = nothing
 
 
 class ProcessMeter:
-    """Counts what another process spends, from when it is made. Linux alone."""
+    """Counts what other processes spend together, from when it is made. Linux alone."""
 
-    def __init__(self, process_id: int) -> None:
-        self._process = psutil.Process(process_id)
+    def __init__(self, process_ids: Sequence[int]) -> None:
+        self._processes = [psutil.Process(one) for one in process_ids]
         self._cpu_seconds = self._cpu_seconds_so_far()
         self._started = time.perf_counter()
 
@@ -48,12 +57,11 @@ class ProcessMeter:
         return Spent(
             seconds=time.perf_counter() - self._started,
             cpu_seconds=self._cpu_seconds_so_far() - self._cpu_seconds,
-            peak_memory_bytes=peak_memory(self._process.pid),
+            peak_memory_bytes=sum(peak_memory(one.pid) for one in self._processes),
         )
 
     def _cpu_seconds_so_far(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        return sum(float(times.user + times.system) for times in (one.cpu_times() for one in self._processes))
 
 
 async def assigned(log: EventLog, running: Running) -> None:

@@ -66,7 +66,6 @@ class Appender:
         self._work = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._next_at = float("-inf")
         self._closed = False
 
     async def append(self, entries: Sequence[NewEntry]) -> None:
@@ -113,17 +112,8 @@ class Appender:
             await self._work.wait()
             self._work.clear()
             while self._queue:
-                await self._gather()
                 if await self._reaches():
                     await self._settle(self._next_group())
-
-    async def _gather(self) -> None:
-        """Waits where a group was begun just before: under load, few large ones cost everybody less than many."""
-        loop = asyncio.get_running_loop()
-        early = self._next_at - loop.time()
-        if early > 0:
-            await asyncio.sleep(early)
-        self._next_at = loop.time() + self._options.group_seconds
 
     async def _reaches(self) -> bool:
         """Whether there is a connection. Where none can be made, everyone who waits is told at once."""

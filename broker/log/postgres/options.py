@@ -21,7 +21,6 @@ class PostgresLogOptions:
             out, so that others take over from a worker that hangs.
         poll_seconds: how often a waiting reader looks, in case no notification reaches it.
         notify_seconds: the least time between two notifications of one process.
-        group_seconds: the least time between the beginnings of two transactions that append: callers gather meanwhile.
         group_entries: how many entries of several callers may go into one transaction.
         group_bytes: how many bytes of them.
         entry_bytes: the most that one entry may have, key and headers included.
@@ -38,7 +37,6 @@ class PostgresLogOptions:
     idle_seconds: float = 300.0
     poll_seconds: float = 0.5
     notify_seconds: float = 0.005
-    group_seconds: float = 0.002
     group_entries: int = 5000
     group_bytes: int = 8 * 2**20
     entry_bytes: int = 16 * 2**20

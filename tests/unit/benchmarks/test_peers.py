@@ -44,7 +44,7 @@ async def turns(stage: Stage) -> AsyncIterator[bench.Turns]:
 async def test_the_archive_and_a_plain_handler_come_to_the_very_entries_that_were_sent(
     stage: Stage, turns: bench.Turns
 ) -> None:
-    archive = turns.side("archive", partial(bench._archive, turns.at), partial(postgres_records, stage))
+    archive = turns.side("archive", partial(bench._archive, turns.at, 2), partial(postgres_records, stage))
     plain = turns.side("plain", partial(bench._plain, turns.at), partial(postgres_entries, stage, "bytea"))
 
     # Each holds the ids that are there, and the plain handler's bytes, against those sent: others would have raised.
@@ -83,7 +83,7 @@ def test_it_looks_the_more_often_the_nearer_the_end_is() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what /proc tells")
 def test_what_another_process_spends_is_read_from_outside() -> None:
-    meter = ProcessMeter(os.getpid())
+    meter = ProcessMeter([os.getpid()])
     spent = meter.spent()
     while spent.cpu_seconds == 0:
         spent = meter.spent()

@@ -67,22 +67,6 @@ async def test_waiting_callers_share_a_transaction(
     assert await written(log) == [b"%d" % number for number in range(300)]
 
 
-async def test_callers_that_come_soon_after_a_transaction_gather_for_the_next_one(
-    open_log: OpenLog, admin: asyncpg.Connection[asyncpg.Record]
-) -> None:
-    log = await open_log(replace(LAZY, group_seconds=2.0))
-    await make(log)
-    await log.append([new(b"0")])
-    appends = []
-    for number in range(1, 5):
-        appends.append(asyncio.create_task(log.append([new(b"%d" % number)])))
-        await asyncio.sleep(0.02)  # longer than the server takes for one: each would have gone alone
-    await asyncio.gather(*appends)
-    groups = await admin.fetch("SELECT count(*) FROM custody_log.entries GROUP BY xmin::text ORDER BY 1")
-    assert [count for (count,) in groups] == [1, 4]
-    assert await written(log) == [b"%d" % number for number in range(5)]
-
-
 @pytest.mark.parametrize(("entries", "size"), [(10, 2**20), (10_000, 1_000)])
 async def test_a_group_is_bounded(
     open_log: OpenLog, admin: asyncpg.Connection[asyncpg.Record], entries: int, size: int
