@@ -8,9 +8,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from benchmarks.digests import NotTheSameError
-from benchmarks.edge.bench import EDGE, OK, ROLES, Size, Turns, ready
-from benchmarks.edge.orders import Hits, Volley
+from benchmarks.edge.bench import BUSY, EDGE, OK, ROLES, Size, Turns, fired, ready
+from benchmarks.edge.orders import Volley
 from benchmarks.figures import Comparison, Latency, Quantiles, Result, Spread
 from benchmarks.rounds import interleaved
 from benchmarks.stage import Kind
@@ -18,10 +17,10 @@ from benchmarks.stage import Kind
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from benchmarks.edge.orders import Hits
     from benchmarks.rounds import Tell
     from benchmarks.stage import Stage
 
-BUSY = 503
 OPEN_LOOP_CONNECTIONS = 1000
 """At most, and more than half load ever needs: no request waits for one."""
 CLOSED_LOOP_CONNECTIONS = 64
@@ -52,10 +51,10 @@ async def measure(stage: Stage, *, requests: int, runs: int, tell: Tell) -> Resu
     )
 
 
-def waits_seconds(hits: Hits) -> Iterable[float]:
-    """How long each request that was taken waited since it was due."""
+def waits_seconds(hits: Hits, *, answered: int = OK) -> Iterable[float]:
+    """How long each request that was answered with this status waited since it was due."""
     waits = zip(hits.wait_microseconds, hits.statuses, strict=True)
-    return (wait / _MICROSECONDS for wait, status in waits if status == OK)
+    return (wait / _MICROSECONDS for wait, status in waits if status == answered)
 
 
 def turned_down(hits: Mapping[str, Sequence[Hits]]) -> Mapping[str, float]:
@@ -83,10 +82,7 @@ def _paced(turns: Turns, side: str, rate: float) -> Callable[[], Awaitable[Hits]
         await turns.begin()
         _, port = turns.servers[side]
         volley = Volley(port=port, requests=turns.size.requests, connections=OPEN_LOOP_CONNECTIONS, rate=rate)
-        await turns.load.tell(volley)
-        hits = await turns.load.answer(Hits)
-        if hits.by_status.keys() - {OK, BUSY}:
-            raise NotTheSameError(f"{side}: answered with something else than 200 or 503: {dict(hits.by_status)}")
+        hits = await fired(turns.load, volley, besides={BUSY})
         await turns.check(side, requests=hits.by_status[OK])
         return hits
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.arrivals import due_seconds
 from benchmarks.digests import NotTheSameError
-from benchmarks.edge.bench import OK
-from benchmarks.edge.latency import generator
+from benchmarks.edge.bench import BUSY, OK
+from benchmarks.edge.latency import generator, waits_seconds
 from benchmarks.edge.orders import SEED, UNANSWERED, Hits, Volley
 from benchmarks.figures import Quantiles
 
@@ -25,7 +25,7 @@ CONNECTIONS = 4000
 """At most: enough for whatever a server holds before it turns anything down, and few enough for its file handles."""
 
 _TIMES = 2
-_BUSY, _TOO_MANY = 503, 429
+_TOO_MANY = 429
 _MEBIBYTE = 2**20
 _MICROSECONDS = 1_000_000
 
@@ -57,7 +57,7 @@ async def measure(way: Way, record_ids: Sequence[str], *, first: int, taken: flo
 
 def check(hits: Hits) -> None:
     """Raises unless whatever was turned down was so for the load, and was told when to come again."""
-    if others := hits.by_status.keys() - {OK, _BUSY, _TOO_MANY, UNANSWERED}:
+    if others := hits.by_status.keys() - {OK, BUSY, _TOO_MANY, UNANSWERED}:
         raise NotTheSameError(f"answered with {sorted(others)}")
     if hits.unexplained:
         raise NotTheSameError(f"{hits.unexplained} turned down without being told when to come again")
@@ -72,15 +72,14 @@ def answered_in_time(hits: Hits, due: Sequence[float]) -> int:
 def shares(hits: Hits) -> Mapping[str, float]:
     """How many of a hundred came to what."""
     counts = Counter(hits.statuses)
-    named = {"200": OK, "503": _BUSY, "429": _TOO_MANY, "refused or unanswered": UNANSWERED}
+    named = {"200": OK, "503": BUSY, "429": _TOO_MANY, "refused or unanswered": UNANSWERED}
     return {f"{name}, %": 100 * counts[status] / hits.requests for name, status in named.items()}
 
 
 def _waits(hits: Hits) -> Mapping[str, float]:
     found: dict[str, float] = {}
-    for status in (OK, _BUSY):
-        answers = zip(hits.wait_microseconds, hits.statuses, strict=True)
-        waits = [wait / _MICROSECONDS for wait, answered in answers if answered == status]
+    for status in (OK, BUSY):
+        waits = list(waits_seconds(hits, answered=status))
         if waits:
             quantiles = Quantiles.of(waits)
             found |= {f"{status} after, median ms": quantiles.median, f"{status} after, 99 % ms": quantiles.p99}

@@ -135,7 +135,8 @@ async def _filled(stage: Stage, stores: Sequence[_Store], tell: Tell) -> None:
             await stage.execute("VACUUM (ANALYZE)", place=store.place)
         await stage.execute("CHECKPOINT")
         for store, filler in zip(stores, fillers, strict=True):
-            store.records = await filler.fill()
+            await filler.fill()
+            store.records = await count(store.place)
             store.wal_bytes.clear()
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from benchmarks.stage import Place
 
@@ -144,33 +144,43 @@ async def filling(place: Place, records: int, filled: Filled) -> AsyncGenerator[
     connection = await asyncpg.connect(place.admin_dsn)
     try:
         kept = await _count(connection)
-        copies = await _Copies.of(connection, round(records / kept) - 1)
-        yield Filler(copies=copies, kept=kept, filled=filled)
+        copies = round(records / kept) - 1
+        batches: int = await connection.fetchval(_BATCHES)
+        await connection.execute(_FRESH)
+        for table in {one.source for one in _COPIED}:
+            await connection.execute(_REMEMBER.format(table=table))
+        statements = [await _statement(connection, one, copies=copies, batches=batches) for one in _COPIED]
+        await connection.execute("SELECT setval('custody_pas.keep_numbers', $1)", (copies + 1) * batches)
+        yield Filler(connection=connection, statements=statements, kept=kept, copies=copies, filled=filled)
     finally:
         await connection.close()
 
 
 @dataclass(slots=True, kw_only=True)
 class Filler:
-    """Makes copies of the records that were `kept`, some now and some later."""
+    """Makes so many copies of the records that were `kept`, numbered from 1: some now and some later."""
 
-    copies: _Copies
+    connection: Connection
+    statements: Sequence[str]
     kept: int
+    copies: int
     filled: Filled
-    _next: int = 1
+    _made: int = 0
 
-    async def fill(self, *, but: int = 0) -> int:
-        """Makes all copies that are left but so many; how many records there are then."""
-        end = max(self._next, self.copies.number + 1 - but)
-        async for done in self.copies.make(range(self._next, end)):
-            self.filled(self.kept * (done + 1), self.kept * (self.copies.number + 1))
-        self._next = end
-        return await _count(self.copies.connection)
+    async def fill(self, *, but: int = 0) -> None:
+        """Makes all copies that are left but so many, some at a time."""
+        while self._made < self.copies - but:
+            last = min(self._made + _COPIES_AT_ONCE, self.copies - but)
+            async with self.connection.transaction():
+                for statement in self.statements:
+                    await self.connection.execute(statement, self._made + 1, last)
+            self._made = last
+            self.filled(self.kept * (last + 1), self.kept * (self.copies + 1))
 
     @property
     def last(self) -> int:
         """How many copies change nearly every page of an index, with about a hundred ids on each: a twentieth."""
-        return max(1, self.copies.number // _LAST_SHARE)
+        return max(1, self.copies // _LAST_SHARE)
 
 
 async def count(place: Place) -> int:
@@ -185,35 +195,6 @@ async def count(place: Place) -> int:
 async def _count(connection: Connection) -> int:
     found: int = await connection.fetchval("SELECT count(*) FROM custody_pas.records")
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copies:
-    """So many copies of all that a store holds, numbered from 1."""
-
-    connection: Connection
-    number: int
-    statements: Sequence[str]
-
-    @classmethod
-    async def of(cls, connection: Connection, number: int) -> Self:
-        """Those that are to be made of what is there now."""
-        batches: int = await connection.fetchval(_BATCHES)
-        await connection.execute(_FRESH)
-        for table in {one.source for one in _COPIED}:
-            await connection.execute(_REMEMBER.format(table=table))
-        statements = [await _statement(connection, one, copies=number, batches=batches) for one in _COPIED]
-        await connection.execute("SELECT setval('custody_pas.keep_numbers', $1)", (number + 1) * batches)
-        return cls(connection=connection, number=number, statements=statements)
-
-    async def make(self, numbers: range) -> AsyncIterator[int]:
-        """Makes those of these numbers, some at a time; gives the last one made."""
-        for first in numbers[::_COPIES_AT_ONCE]:
-            last = min(numbers[-1], first + _COPIES_AT_ONCE - 1)
-            async with self.connection.transaction():
-                for statement in self.statements:
-                    await self.connection.execute(statement, first, last)
-            yield last
 
 
 async def _statement(connection: Connection, copied: _Copied, *, copies: int, batches: int) -> str:

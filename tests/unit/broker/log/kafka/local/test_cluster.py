@@ -145,14 +145,11 @@ async def test_a_frozen_broker_answers_nothing_until_it_is_thawed() -> None:
     async with private_kafka() as cluster:
         (broker,) = cluster.brokers
         broker.freeze()
-        asking = asyncio.create_task(known_brokers("127.0.0.1", broker.port))
-        assert await wait_until(
-            lambda: psutil.Process(broker.process_id).status() == psutil.STATUS_STOPPED, timeout_seconds=10
-        )
+        async with asyncio.timeout(60):
+            while await known_brokers("127.0.0.1", broker.port):
+                pass  # its threads stop one after another
         assert broker.running
-        assert not asking.done()
         broker.thaw()
-        await asking
         await broker.ready({1})
         broker.freeze()
         await broker.kill()
