@@ -18,8 +18,10 @@ SELECT rolsuper OR rolbypassrls AS mighty, current_setting('fsync') AS fsync,
        current_setting('full_page_writes') AS full_page_writes,
        current_setting('synchronous_commit') AS synchronous_commit,
        current_setting('log_error_verbosity') AS verbosity,
-       current_setting('server_version_num')::integer / 10000 AS version
-FROM pg_catalog.pg_roles WHERE rolname = current_user
+       current_setting('server_version_num')::integer / 10000 AS version,
+       datcollversion <> pg_database_collation_actual_version(own.oid) AS sorts_otherwise
+FROM pg_catalog.pg_roles, pg_catalog.pg_database AS own
+WHERE rolname = current_user AND datname = current_database()
 """
 
 
@@ -53,6 +55,10 @@ def _judged(subject: str, facts: Mapping[str, object], *, strict: bool) -> Itera
     if facts.get("synchronous_commit") == "off":
         message = "synchronous_commit is off by default: Custody sets it for itself, others may not"
         yield Finding(level="warning", subject=subject, message=message, remedy="synchronous_commit = on")
+    if facts.get("sorts_otherwise"):
+        message = "text is sorted otherwise than when indexes were made: what is kept may not be found, or come twice"
+        remedy = "REINDEX DATABASE, then ALTER DATABASE ... REFRESH COLLATION VERSION, with the workers stopped"
+        yield Finding(level="problem", subject=subject, message=message, remedy=remedy)
     if facts.get("verbosity") != "terse":
         message = "its own log may quote rows in the details of errors"
         yield Finding(level="warning", subject=subject, message=message, remedy="log_error_verbosity = terse")

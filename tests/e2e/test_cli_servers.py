@@ -110,6 +110,22 @@ async def test_check_tells_of_a_server_that_is_too_mighty_or_forgetful(on_postgr
     assert "fsync is off" in messages
 
 
+async def test_check_tells_of_indexes_made_by_other_rules_of_sorting(on_postgres: Installation) -> None:
+    # As after an upgrade of the C library or of ICU: https://www.postgresql.org/docs/18/sql-altercollation.html
+    here = on_postgres
+    assert (await here.custody("init", "--logins")).code == 0
+    connection = await asyncpg.connect(here.admin_dsn)
+    database = await connection.fetchval("SELECT current_database()")
+    await connection.execute("UPDATE pg_database SET datcollversion = 'old' WHERE datname = $1", database)
+    said = await here.custody("check", "--offline", "--json")
+    assert said.code == 4
+    problems = [one for one in said.document["findings"] if one["level"] == "problem"]
+    assert [one["subject"] for one in problems if "sorted otherwise" in one["message"]] == ["log", "records", "blobs"]
+    await connection.execute(f'ALTER DATABASE "{database}" REFRESH COLLATION VERSION')
+    await connection.close()
+    assert (await here.custody("check", "--offline")).code == 0
+
+
 async def test_check_asks_the_provider_of_each_account(here: Installation) -> None:
     settings = here.folder / "settings.toml"
     settings.write_text(settings.read_text() + '\n[whatsapp_cloud]\ngraph_url = "http://127.0.0.1:9"\n')

@@ -43,6 +43,7 @@ async def test_edge_and_floor_are_sent_as_many_requests_at_the_same_rate(stage: 
     (comparison,), (found,) = result.comparisons, result.latencies
     assert counts_of(comparison) == {(("requests", 40), ("items", 40))}
     assert {side: [one.count for one in runs] for side, runs in found.runs.items()} == {"edge": [40], "floor": [40]}
+    assert result.figures["offered: requests/s"] == result.figures["what it can take of arrivals: requests/s"] / 2
 
 
 async def test_what_the_edge_took_is_kept_end_to_end(stage: Stage) -> None:
