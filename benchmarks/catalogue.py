@@ -180,7 +180,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
         about="archive and report on stores of several sizes; goes on where it was stopped",
         measure=lambda stage, wanted, tell: growth.measure(
             stage,
-            growth.Load(entries=wanted.entries // 5, runs=wanted.runs, on=wanted.log),
+            growth.Load(entries=wanted.entries // 5, runs=3 * wanted.runs, on=wanted.log),  # short, beside the filling
             sizes=wanted.sizes,
             tell=tell,
             progress=CACHE / "bench-growth.json",

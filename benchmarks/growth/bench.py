@@ -46,6 +46,9 @@ _GIBIBYTE = 2**30
 _ENDLESS = 2**62
 _DISK_BYTES = "SELECT pg_database_size(current_database())"
 _KEPT = "SELECT coalesce(sum(keep_seq), 0) FROM custody_pas.progress"
+_READ_MICROSECONDS = "SELECT blk_read_time * 1000 FROM pg_stat_database WHERE datname = current_database()"
+_REPORTS = 3
+"""Of each store: that of the largest takes a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +61,22 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grown:
-    """What was measured of one store, which has so many records.
+class Effort:
+    """What a record took of the server: bytes written ahead, and time until pages were read that it had not at hand."""
 
-    `early`: right after a checkpoint each. `wal_bytes` are what the server logged for each record.
-    """
+    wal_bytes: float
+    read_microseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """What was measured of one store, which has so many records. `early`: right after a checkpoint each."""
 
     records: int
     samples: Sequence[Sample]
     early: Sequence[Sample]
-    wal_bytes: float
-    early_wal_bytes: float
+    effort: Effort
+    early_effort: Effort
     report_seconds: Sequence[float]
     disk_bytes: int
 
@@ -102,6 +110,8 @@ async def _pair(stage: Stage, load: Load, sizes: tuple[int, int], tell: Tell) ->
         small, large = stores = [
             _Store(size=size, place=await exits.enter_async_context(stage.fresh(Kind.RECORDS))) for size in sizes
         ]
+        for store in stores:
+            await stage.execute(f"ALTER DATABASE {store.place.name} SET track_io_timing = on")
         turns = _Turns(log=log)
         for store in stores:
             await turns.keep(store, min(KEPT_BY_WORKER, sizes[0] // 2))
@@ -137,22 +147,26 @@ async def _filled(stage: Stage, stores: Sequence[_Store], tell: Tell) -> None:
         for store, filler in zip(stores, fillers, strict=True):
             await filler.fill()
             store.records = await count(store.place)
-            store.wal_bytes.clear()
+            store.efforts.clear()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Store:
-    """A store, and what came of each turn: how many portions of the log it has, and the server's bytes for each."""
+    """A store, how many portions of the log it has, and what each of them took of the server."""
 
     size: int
     place: Place
     records: int = 0
     portions: int = 0
-    wal_bytes: list[float] = field(default_factory=list)
+    efforts: list[Effort] = field(default_factory=list)
 
     @property
     def title(self) -> str:
         return f"{self.size:,} records"
+
+    async def spent(self) -> Effort:
+        """What its server's log, and its own reads, came to so far."""
+        return Effort(wal_bytes=await self.ask(WAL_BYTES), read_microseconds=await self.ask(_READ_MICROSECONDS))
 
     async def ask(self, question: str) -> int:
         """A number, as the superuser."""
@@ -177,11 +191,11 @@ class _Turns:
             self.portions.append(await fill(self.log, self._some(entries)))
         volume = self.portions[store.portions]
         store.portions += 1
-        kept, logged = await store.ask(_KEPT), await store.ask(WAL_BYTES)
+        kept, before = await store.ask(_KEPT), await store.spent()
         group = f"growth-{store.size}"
         orders = WorkerOrders(log=self.log, records_dsn=store.place.dsn, group=group)
         spent = await drain(orders, entries=volume.entries)
-        store.wal_bytes.append((await store.ask(WAL_BYTES) - logged) / volume.entries)
+        store.efforts.append(_each(before, await store.spent(), entries=volume.entries))
         if (found := await store.ask(_KEPT) - kept) != volume.entries:
             raise NotTheSameError(f"{found} records kept of {volume.entries} entries")
         return Sample.of(spent, {"records": volume.entries}, data_bytes=volume.data_bytes)
@@ -196,14 +210,14 @@ class _Turns:
     async def grown(self, store: _Store, samples: Sequence[Sample], early: Sequence[Sample]) -> Grown:
         """All that there is to say of a store when its turns are over."""
         added = sum(one.entries for one in self.portions[1:])
-        half = len(store.wal_bytes) // 2
+        half = len(store.efforts) // 2
         return Grown(
             records=store.records,
             samples=samples,
             early=early,
-            wal_bytes=median(store.wal_bytes[1:half]),
-            early_wal_bytes=median(store.wal_bytes[half + 1 :]),
-            report_seconds=[await self._report(store, store.records + added) for _ in samples],
+            effort=_middle(store.efforts[1:half]),
+            early_effort=_middle(store.efforts[half + 1 :]),
+            report_seconds=[await self._report(store, store.records + added) for _ in range(_REPORTS)],
             disk_bytes=await store.ask(_DISK_BYTES),
         )
 
@@ -221,6 +235,20 @@ class _Turns:
         if report.figures.kept != records or await count(store.place) != records:
             raise NotTheSameError(f"{report.figures.kept} records reported of {records}")
         return spent.seconds
+
+
+def _each(before: Effort, after: Effort, *, entries: int) -> Effort:
+    return Effort(
+        wal_bytes=(after.wal_bytes - before.wal_bytes) / entries,
+        read_microseconds=(after.read_microseconds - before.read_microseconds) / entries,
+    )
+
+
+def _middle(efforts: Sequence[Effort]) -> Effort:
+    return Effort(
+        wal_bytes=median(one.wal_bytes for one in efforts),
+        read_microseconds=median(one.read_microseconds for one in efforts),
+    )
 
 
 def _compared(small: Grown, large: Grown) -> Iterator[Comparison]:
@@ -241,9 +269,11 @@ def _figures(pairs: Sequence[tuple[Grown, Grown]]) -> dict[str, float]:
             ratio = median(compared.ratios(f"{small.records:,} records"))
             figures[f"rate at {large.records:,} records over that at {small.records:,}{when}"] = ratio
     for one in (pairs[0][0], *(large for _, large in pairs)):
-        kept = f"kept at {one.records:,} records: bytes of the server's own log a record"
         figures[f"report at {one.records:,} records: seconds"] = median(one.report_seconds)
-        figures |= {kept: one.wal_bytes, f"{kept}{_EARLY}": one.early_wal_bytes}
+        for when, effort in (("", one.effort), (_EARLY, one.early_effort)):
+            kept = f"kept at {one.records:,} records{when}, a record"
+            figures[f"{kept}: bytes of the server's own log"] = effort.wal_bytes
+            figures[f"{kept}: us of waiting for pages that it had not at hand"] = effort.read_microseconds
         figures[f"store of {one.records:,} records, and what was kept besides: GiB"] = one.disk_bytes / _GIBIBYTE
     return figures
 
