@@ -42,7 +42,7 @@ setup: .venv/.ready ## Install Custody and its tools into .venv; every other tar
 ##@ Develop
 .PHONY: test
 test: .venv/.ready ## Run the tests, two files at once (ARGS="tests/unit -x", JOBS=4)
-	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadfile --durations=20 --durations-min=10 $(ARGS)
 
 .PHONY: fault
 fault: .venv/.ready ## Run the fault tests with many seeds, some at once; again after an interruption, it goes on (SEEDS=20)

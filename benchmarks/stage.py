@@ -94,9 +94,13 @@ class Stage:
 
     async def version(self) -> str:
         """The server's version."""
+        return await self.shown("server_version")
+
+    async def shown(self, setting: str) -> str:
+        """One of the server's settings, as it has it."""
         connection = await asyncpg.connect(self.server.dsn())
         try:
-            return str(await connection.fetchval("SHOW server_version"))
+            return str(await connection.fetchval(f"SHOW {setting}"))
         finally:
             await connection.close()
 

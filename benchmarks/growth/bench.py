@@ -97,7 +97,13 @@ async def measure(stage: Stage, load: Load, *, sizes: Sequence[int], tell: Tell,
     kept.forget()
     return Result(
         name=load.on.named("growth"),
-        parameters={"sizes": [smallest, *larger], "entries": load.entries, "runs": load.runs, "log": load.on},
+        parameters={
+            "sizes": [smallest, *larger],
+            "entries": load.entries,
+            "runs": load.runs,
+            "log": load.on,
+            "huge_pages": await stage.shown("huge_pages_status"),
+        },
         comparisons=[compared for pair in pairs for compared in _compared(*pair)],
         figures=_figures(pairs),
         series=list(_series([pairs[0][0], *(grown for _, grown in pairs)])),
