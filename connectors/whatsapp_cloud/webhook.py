@@ -50,14 +50,19 @@ from connectors.whatsapp_cloud.signature import HEADER, claimed_digest, is_signe
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from broker.core.item import Change
+
 PATH = f"/webhooks/{NAME}/{{app}}"
 
 _LENGTH_DIGITS = 12
 _LARGE_BYTES = 65_536
 _LARGE_COMMAS = 1_000
-"""Bodies with more of one or the other are parsed and sealed in a thread, so that the loop turns meanwhile."""
+"""Bodies with more of one or the other are parsed and sealed in a thread, so that the loop turns meanwhile.
+
+In one thread: two of them would wrest the interpreter from each other, and take half as long again for each body.
+"""
 _LARGE_AT_ONCE = 2
-"""Of those, since what they come to is several times their size."""
+"""Of those, since what they come to is several times their size: one in the thread while another is appended."""
 _ITEM_COMMAS = 20
 """More than an item has, text aside: a bound on items before anything is parsed, for no element comes without one."""
 _APPEND_BYTES = 8_388_608
@@ -176,6 +181,14 @@ _STOW = _Step("webhook.stow", Outcome.BLOBS_DOWN, Outcome.BLOBS_SLOW, Outcome.BL
 _APPEND = _Step("webhook.append", Outcome.LOG_DOWN, Outcome.LOG_SLOW, Outcome.LOG_SMALL)
 
 
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """Why a body is kept raw; `fault` names the error, by its type alone."""
+
+    reason: Reason
+    fault: str = ""
+
+
 @dataclass(slots=True)
 class _Held:
     """The bytes of one body, counted against what all bodies in flight may hold together."""
@@ -215,6 +228,7 @@ class _Edge:
     room: asyncio.Semaphore = field(init=False)
     answers: Mapping[Outcome, Response] = field(init=False)
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
+    thread: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.registry())
@@ -331,10 +345,18 @@ class _Edge:
     async def _take(self, body: bytes, delivery: SignedDelivery, entry_bytes: int) -> Outcome:
         """Takes a body in, as entries of so many bytes at most."""
         commas = body.count(b",")
+        packer = Packer(entry_bytes=entry_bytes, entropy=self.entropy)
         if len(body) <= _LARGE_BYTES and commas <= _LARGE_COMMAS:
-            return await self._write(self._intake(body, commas, delivery, self.directory, entry_bytes), delivery)
+            await _abreast()
+            parsed = self._parsed(body, commas)
+            await _abreast()
+            intake = self._sealed(parsed, body, delivery, packer)
+            await _abreast()
+            return await self._write(intake, delivery)
         async with self.large:
-            intake = await asyncio.to_thread(self._intake, body, commas, delivery, self.directory, entry_bytes)
+            async with self.thread:
+                parsed = await asyncio.to_thread(self._parsed, body, commas)
+                intake = await asyncio.to_thread(self._sealed, parsed, body, delivery, packer)
             return await self._write(intake, delivery)
 
     async def _write(self, intake: Intake, delivery: SignedDelivery) -> Outcome:
@@ -388,26 +410,24 @@ class _Edge:
             return step.small if isinstance(error, TooLargeError) else step.down
         return None
 
-    def _intake(
-        self, body: bytes, commas: int, delivery: SignedDelivery, directory: Directory, entry_bytes: int
-    ) -> Intake:
-        """What a body comes to. Pure but for the salts, and done in a thread where it is much."""
-        packer = Packer(entry_bytes=entry_bytes, entropy=self.entropy)
+    def _parsed(self, body: bytes, commas: int) -> Sequence[Change] | _Raw:
+        """A body's changes, or why it is kept raw."""
         if commas > _ITEM_COMMAS * self.limits.body_items:
-            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
+            return _Raw(Reason.TOO_MANY)
         try:
             changes = parse(body)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not cost the body: it is kept raw
-            return take_raw(body, delivery, packer=packer, reason=Reason.UNREADABLE, fault=type(error).__name__)
+            return _Raw(Reason.UNREADABLE, fault=type(error).__name__)
         if sum(len(change.items) for change in changes) > self.limits.body_items:
-            return take_raw(body, delivery, packer=packer, reason=Reason.TOO_MANY)
+            return _Raw(Reason.TOO_MANY)
+        return changes
+
+    def _sealed(self, parsed: Sequence[Change] | _Raw, body: bytes, delivery: SignedDelivery, packer: Packer) -> Intake:
+        """What a body comes to. Pure but for the salts."""
+        if isinstance(parsed, _Raw):
+            return take_raw(body, delivery, packer=packer, reason=parsed.reason, fault=parsed.fault)
         return take_in(
-            changes,
-            delivery,
-            directory=directory,
-            capabilities=CAPABILITIES,
-            packer=packer,
-            recent=self.recent,
+            parsed, delivery, directory=self.directory, capabilities=CAPABILITIES, packer=packer, recent=self.recent
         )
 
     def _account(self, intake: Intake, delivery: SignedDelivery) -> None:
@@ -429,6 +449,14 @@ class _Edge:
                 delivery=delivery.id,
                 errors=sorted(set(intake.faults)),
             )
+
+
+async def _abreast() -> None:
+    """Lets the other bodies come up to this step, so that one kind of code has its turn with all of them.
+
+    A processor runs what it has just run faster: with 64 bodies at a time, a sixth less for each.
+    """
+    await asyncio.sleep(0)
 
 
 def _portions(entries: Sequence[NewEntry]) -> Iterator[Sequence[NewEntry]]:
