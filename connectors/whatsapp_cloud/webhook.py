@@ -283,8 +283,8 @@ class _Edge:
         app = self._app(request)
         if app is None:
             return self._refused(Outcome.UNKNOWN_APP, UNKNOWN_APP, request)
-        if self.draining():
-            return Outcome.DRAINING
+        if (closed := self._closed()) is not None:
+            return closed
         digest = claimed_digest(request.headers.getlist(HEADER))
         if digest is None:
             return self._refused(Outcome.UNSIGNED, UNSIGNED, request)
@@ -294,6 +294,12 @@ class _Edge:
         if not is_signed(body, digest, app.secrets):
             return self._refused(Outcome.UNSIGNED, UNSIGNED, request)
         return await self._admitted(app, body, digest)
+
+    def _closed(self) -> Outcome | None:
+        """Why nothing is taken in for now; None while something is."""
+        if self.draining():
+            return Outcome.DRAINING
+        return Outcome.BUSY if self.room.locked() else None
 
     def _refused(self, outcome: Outcome, refusal: Refusal, request: Request) -> Outcome:
         self._note(refusal, request)
@@ -328,7 +334,7 @@ class _Edge:
 
     async def _admitted(self, app: App, body: bytes, digest: bytes) -> Outcome:
         """Takes a signed body in while there are few enough: who has no secret takes nobody's turn."""
-        if self.room.locked():
+        if self.room.locked():  # by now: others came while this one was read
             return Outcome.BUSY
         async with self.room:
             return await self._keep(app, body, digest)

@@ -476,6 +476,30 @@ async def test_too_many_bodies_in_flight_are_503_until_others_are_done() -> None
         assert await edge.deliver(HELLO) == 200
 
 
+@dataclass(slots=True)
+class HeldLog(Log):
+    """Keeps callers waiting until it is told to go on."""
+
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def append(self, entries: Sequence[NewEntry]) -> None:
+        self.called.set()
+        await self.go_on.wait()
+        self.entries += entries
+
+
+async def test_a_full_edge_turns_down_before_it_reads() -> None:
+    log = HeldLog()
+    async with serving(log=log, limits=replace(LIMITS, in_flight_bodies=1, append_seconds=60)) as edge:
+        first = asyncio.create_task(edge.deliver(HELLO))
+        await log.called.wait()
+        async with raw(edge, "Content-Length: 9") as (status, _):
+            assert status == 503
+        log.go_on.set()
+        assert await first == 200
+
+
 async def test_bodies_that_nobody_signed_take_nobody_s_turn() -> None:
     async with serving(limits=replace(LIMITS, in_flight_bodies=1)) as edge, raw(edge, "Content-Length: 9", wait=False):
         assert await edge.deliver(HELLO) == 200
