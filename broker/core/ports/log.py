@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Protocol
 
 from broker.core.topics import TopicPartition, TopicSpec
@@ -26,8 +25,8 @@ class NewEntry(Value, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """What counts against `EventLog.entry_bytes`: key, headers and value, and some bytes for what frames them."""
-        headers = sum(map(len, chain.from_iterable(self.headers)))  # names are ASCII, as those of CloudEvents
-        return len(self.key) + len(self.value) + headers + (len(self.headers) + 8) * _FRAME_BYTES
+        framed = sum(len(name.encode()) + len(value) + _FRAME_BYTES for name, value in self.headers)
+        return len(self.key) + len(self.value) + framed + 8 * _FRAME_BYTES
 
 
 class LogEntry(Value, frozen=True, kw_only=True):

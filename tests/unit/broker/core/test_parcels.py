@@ -102,6 +102,11 @@ def read(entry: NewEntry) -> LogEntry:
     )
 
 
+def test_a_header_s_name_counts_by_its_bytes_as_a_log_counts_them() -> None:
+    plain, wide = (NewEntry(topic="t", key=b"", headers=((name, b""),), value=b"") for name in ("e", "\u00e9"))
+    assert wide.size == plain.size + 1
+
+
 def test_an_envelope_that_is_itself_too_large_is_refused() -> None:
     crowd = tuple(Party(role="participant", identity="phone", pseudonym=f"pty_{n:030}") for n in range(500))
     made = record(10)
